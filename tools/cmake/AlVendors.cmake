@@ -1,0 +1,68 @@
+# The libraries that Airlore is built on, found in one place. Each becomes al::vendor_<name>; a folder links the ones
+# whose adapter it holds and no other.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+
+function(al_vendor name)
+  pkg_check_modules(${name} REQUIRED IMPORTED_TARGET ${ARGN})
+  add_library(al_vendor_${name} INTERFACE)
+  target_link_libraries(al_vendor_${name} INTERFACE PkgConfig::${name})
+  add_library(al::vendor_${name} ALIAS al_vendor_${name})
+endfunction()
+
+# A library without a pkg-config file.
+function(al_vendor_plain name library header)
+  find_library(${name}_LIBRARY ${library} REQUIRED)
+  find_path(${name}_INCLUDE ${header} REQUIRED)
+  add_library(al_vendor_${name} INTERFACE)
+  target_link_libraries(al_vendor_${name} INTERFACE ${${name}_LIBRARY})
+  target_include_directories(al_vendor_${name} SYSTEM INTERFACE ${${name}_INCLUDE})
+  add_library(al::vendor_${name} ALIAS al_vendor_${name})
+endfunction()
+
+al_vendor(yaml yaml-0.1)
+al_vendor(cyaml libcyaml)
+al_vendor(xxhash libxxhash)
+al_vendor(sodium libsodium)
+al_vendor(jansson jansson)
+al_vendor_plain(roaring roaring roaring/roaring.h)
+if(AL_WITH_VENDOR)
+  al_vendor(grpc grpc)
+  al_vendor(protobufc libprotobuf-c)
+  al_vendor(microhttpd libmicrohttpd)
+  al_vendor(curl libcurl)
+  al_vendor(pcre2 libpcre2-8)
+  al_vendor(treesitter tree-sitter)
+  al_vendor(gumbo gumbo)
+  al_vendor(utf8proc libutf8proc)
+  al_vendor_plain(rocksdb rocksdb rocksdb/c.h)
+  al_vendor_plain(stemmer stemmer libstemmer.h)
+  al_vendor_plain(cld2 cld2 cld2/public/compact_lang_det.h)
+  al_vendor_plain(cmarkgfm cmark-gfm cmark-gfm.h)
+  find_library(cmarkgfmext_LIBRARY cmark-gfm-extensions REQUIRED)
+  target_link_libraries(al_vendor_cmarkgfm INTERFACE ${cmarkgfmext_LIBRARY})
+
+  # FAISS with its C API, built by tools/bootstrap.sh from the distribution's source package.
+  if(NOT EXISTS ${AL_CACHE}/faiss/lib/libfaiss_c.a)
+    message(FATAL_ERROR "FAISS is not there yet: run tools/bootstrap.sh")
+  endif()
+  add_library(al_vendor_faiss INTERFACE)
+  target_include_directories(al_vendor_faiss SYSTEM INTERFACE ${AL_CACHE}/faiss/include)
+  target_link_libraries(al_vendor_faiss INTERFACE
+    ${AL_CACHE}/faiss/lib/libfaiss_c.a ${AL_CACHE}/faiss/lib/libfaiss.a openblas gomp stdc++ m Threads::Threads)
+  add_library(al::vendor_faiss ALIAS al_vendor_faiss)
+
+  # The Python grammar: generated C, fetched by tools/bootstrap.sh.
+  if(NOT EXISTS ${AL_CACHE}/tree-sitter-python/src/parser.c)
+    message(FATAL_ERROR "the Python grammar is not there yet: run tools/bootstrap.sh")
+  endif()
+  add_library(al_vendor_tree_sitter_python STATIC
+    ${AL_CACHE}/tree-sitter-python/src/parser.c ${AL_CACHE}/tree-sitter-python/src/scanner.c)
+  target_include_directories(al_vendor_tree_sitter_python PRIVATE ${AL_CACHE}/tree-sitter-python/src)
+  target_compile_options(al_vendor_tree_sitter_python PRIVATE -w -O2)
+  target_link_libraries(al_vendor_tree_sitter_python PUBLIC al_vendor_treesitter)
+  add_library(al::vendor_tree_sitter_python ALIAS al_vendor_tree_sitter_python)
+endif()
+if(AL_TESTS)
+  al_vendor(cmocka cmocka)
+endif()

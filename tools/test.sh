@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Build and run the tests: tools/test.sh dev|asan|tsan|long [ctest options...]
+# Last line: N passed, N failed. A skip names a missing environment and is counted.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+what=${1:?dev, asan, tsan or long}; shift
+preset=$what labels=()
+case $what in
+    dev | asan | tsan) labels=(-LE long) ;;
+    long) preset=dev labels=(-L long) ;;
+    *) echo "test: unknown set '$what'" >&2; exit 2 ;;
+esac
+tools/build.sh "$preset"
+mkdir -p build/reports
+junit=$PWD/build/reports/ctest-$what.xml
+rm -f "$junit"
+rc=0
+ctest --test-dir "build/$preset" "${labels[@]}" -j 2 --output-on-failure --no-tests=error --output-junit "$junit" "$@" || rc=$?
+exec python3 tools/test_summary.py "$junit" --exit-code "$rc"
