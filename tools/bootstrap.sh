@@ -95,12 +95,15 @@ missing_packages() { # list of "name|why" lines that are not installed
 }
 
 install_packages() {
-    local want missing names
+    local want missing names name
     want=$BUILD_PACKAGES
     [ $DEV = 1 ] && want+=$DEV_PACKAGES
     missing=$(missing_packages <<<"$want")
     [ -n "$missing" ] || { say "packages: all present"; return; }
-    [ $CHECK = 0 ] || { printf 'missing package: %s\n' $(cut -d'|' -f1 <<<"$missing"); return 1; }
+    if [ $CHECK = 1 ]; then
+        while IFS='|' read -r name _; do echo "missing package: $name"; done <<<"$missing"
+        return 1
+    fi
     say "packages to install (and why):"
     while IFS='|' read -r name why; do printf '    %-30s %s\n' "$name" "$why"; done <<<"$missing"
     names=$(cut -d'|' -f1 <<<"$missing" | tr '\n' ' ')
@@ -142,6 +145,7 @@ build_faiss() {
     sed -i 's/int ef = std::max(efSearch, k);/int ef = std::max(params ? params->efSearch : efSearch, k);/' "$src/faiss/impl/HNSW.cpp"
     # shellcheck disable=SC2016  # CMake expands it, not the shell
     echo 'install(TARGETS faiss_c ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})' >>"$src/c_api/CMakeLists.txt"
+    # shellcheck disable=SC2015  # whichever of the three fails ends here
     cmake -S "$src" -B "$work/b" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF -DBUILD_TESTING=OFF \
         -DFAISS_ENABLE_GPU=OFF -DFAISS_ENABLE_PYTHON=OFF -DFAISS_ENABLE_C_API=ON -DFAISS_OPT_LEVEL=generic \
         "-DCMAKE_CXX_FLAGS=-march=$MARCH" -DBLA_VENDOR=OpenBLAS -DCMAKE_POSITION_INDEPENDENT_CODE=ON \

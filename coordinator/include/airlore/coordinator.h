@@ -30,7 +30,6 @@ struct al_coordinator_options {
     const char *version;
     const char *commit;
     const char *role; /* "standalone" */
-    bool allow_anonymous; /* requests without a key act as the default team's admin: refused unless bound to loopback only */
 };
 
 /* Open the directory; makes the team "default" on first start. *ret owned. */

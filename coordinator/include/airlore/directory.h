@@ -147,6 +147,9 @@ AL_NODISCARD enum al_code al_directory_find_space(struct al_directory *d, struct
 AL_NODISCARD enum al_code al_credential_require(const struct al_credential *c, enum al_role role,
                                                 struct al_err *err);
 
+/* Spaces in ascending order. */
+void al_space_sort(uint32_t *spaces, size_t n);
+
 /* "reader" and so on; and back (0 when unknown). */
 const char *al_role_name(enum al_role r);
 enum al_role al_role_of(struct al_str name);

@@ -55,6 +55,9 @@ struct al_doc {
 /* Append the encoding (without vectors) to b. */
 void al_doc_encode(const struct al_doc *d, struct al_buf *b);
 
+/* The same as far as al_doc_decode_attributes reads; n_chunks as it is. */
+void al_doc_encode_attributes(const struct al_doc *d, struct al_buf *b);
+
 /* Decode; views borrow from bytes, arrays live in a. AL_DATA_LOSS when malformed. docno, vectors: as encoded / NULL. */
 AL_NODISCARD enum al_code al_doc_decode(struct al_str bytes, struct al_arena *a, struct al_doc *ret,
                                         struct al_err *err);

@@ -1,0 +1,258 @@
+#include "airlore/testing.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core_fixture.h"
+
+#define SPACE 20u
+
+/* Collects what the stream answers. */
+struct seen {
+    struct al_ingest_result r[4096];
+    char ids[4096][64];
+    size_t n;
+    size_t groups;
+    size_t stop_after; /* 0: never */
+};
+
+static enum al_code collect(void *u, const struct al_ingest_result *r, size_t n,
+                            const struct al_token *t, struct al_err *err)
+{
+    struct seen *s = u;
+    (void)t;
+    for (size_t i = 0; i < n && s->n < AL_ARRAY_LEN(s->r); i++) {
+        s->r[s->n] = r[i];
+        snprintf(s->ids[s->n], sizeof s->ids[0], AL_STR_FMT, AL_STR_ARG(r[i].id));
+        s->n++;
+    }
+    s->groups++;
+    if (s->stop_after && s->n >= s->stop_after)
+        return AL_FAIL(err, AL_CANCELLED, "the client has gone");
+    return AL_OK;
+}
+
+static struct al_ingest *start(struct core *c, struct seen *s, bool delete_missing, bool dry_run)
+{
+    struct al_err err = {0};
+    struct al_ingest *g = NULL;
+    struct al_ingest_options opt = {
+        .router = &c->router,
+        .embedder = c->embedder,
+        .clock = al_clock_system(),
+        .target = {.space = SPACE,
+                   .visibility = AL_VIS_TEAM,
+                   .team = "t",
+                   .deployment = "",
+                   .source = AL_STR_INIT("folder")},
+        .delete_missing = delete_missing,
+        .dry_run = dry_run,
+        .on_results = collect,
+        .u = s,
+    };
+    AL_CHECK_OK(al_ingest_start(&opt, &g, &err), err);
+    return g;
+}
+
+static void add(struct al_ingest *g, const char *id, const char *text, uint64_t sequence)
+{
+    struct al_err err = {0};
+    struct al_item it = {.id = al_str_c(id), .content = al_str_c(text)};
+    AL_CHECK_OK(al_ingest_add(g, &it, sequence, &err), err);
+}
+
+static struct al_ingest_summary finish(struct core *c, struct al_ingest *g, bool complete)
+{
+    struct al_err err = {0};
+    struct al_ingest_summary sum;
+    struct al_token t;
+    AL_CHECK_OK(al_ingest_finish(g, complete, &c->arena, &sum, &t, &err), err);
+    AL_CHECK_OK(al_token_wait(&c->router, &t, AL_DEADLINE_NONE, &err), err);
+    al_ingest_destroy(g);
+    return sum;
+}
+
+static struct al_ingest_summary load(struct core *c, struct seen *s, size_t n, const char *text,
+                                     bool delete_missing)
+{
+    struct al_ingest *g = start(c, s, delete_missing, false);
+    for (size_t i = 0; i < n; i++) {
+        char id[32];
+        snprintf(id, sizeof id, "item-%zu", i);
+        add(g, id, text, i + 1);
+    }
+    return finish(c, g, true);
+}
+
+static void test_insert_skip_update_and_answers_in_order(void **state)
+{
+    (void)state;
+    struct core c;
+    struct seen *s = calloc(1, sizeof *s);
+    core_open(&c, 2);
+    struct al_ingest_summary sum = load(&c, s, 1000, "a pool limits the tasks", false);
+    assert_int_equal(sum.inserted, 1000);
+    assert_int_equal(s->n, 1000);
+    assert_true(s->groups < 1000); /* one sync serves many */
+    for (size_t i = 0; i < s->n; i++)
+        assert_int_equal(s->r[i].sequence, i + 1);
+    sum = load(&c, s, 1000, "a pool limits the tasks", false);
+    assert_int_equal(sum.skipped, 1000);
+    assert_int_equal(sum.inserted + sum.updated + sum.failed, 0);
+    sum = load(&c, s, 10, "a pool of one serializes", false);
+    assert_int_equal(sum.updated, 10);
+    core_reopen(&c);
+    sum = load(&c, s, 10, "a pool of one serializes", false);
+    assert_int_equal(sum.skipped, 10);
+    core_close(&c);
+    free(s);
+}
+
+static void test_bad_items_fail_alone(void **state)
+{
+    (void)state;
+    struct core c;
+    struct seen *s = calloc(1, sizeof *s);
+    core_open(&c, 1);
+    struct al_ingest *g = start(&c, s, false, false);
+    char long_id[600];
+    memset(long_id, 'x', sizeof long_id);
+    long_id[599] = '\0';
+    struct al_err err = {0};
+    struct al_item binary = {.id = AL_STR_INIT("bin"), .content = AL_STR_INIT("\x00\x01\xff\xfe garbage")};
+    add(g, "ok-1", "fine", 1);
+    add(g, "", "no id", 2);
+    add(g, long_id, "long id", 3);
+    add(g, "empty", "   ", 4);
+    AL_CHECK_OK(al_ingest_add(g, &binary, 5, &err), err);
+    add(g, "ok-2", "fine too", 6);
+    struct al_ingest_summary sum = finish(&c, g, true);
+    static const char *const reasons[] = {NULL, "BAD_ID", "BAD_ID", "CONTENT_EMPTY", "NOT_TEXT", NULL};
+    assert_int_equal(sum.inserted, 2);
+    assert_int_equal(sum.failed, 4);
+    for (size_t i = 0; i < AL_ARRAY_LEN(reasons); i++) {
+        if (!reasons[i])
+            assert_int_equal(s->r[i].error.code, AL_OK);
+        else
+            assert_string_equal(s->r[i].error.reason, reasons[i]);
+    }
+    core_close(&c);
+    free(s);
+}
+
+static void test_what_disappeared_is_deleted_when_asked(void **state)
+{
+    (void)state;
+    struct core c;
+    struct seen *s = calloc(1, sizeof *s);
+    struct al_err err = {0};
+    core_open(&c, 2);
+    load(&c, s, 600, "text", false);
+    core_put(&c, SPACE, "other-source", "", "text"); /* has no source: stays */
+    struct al_ingest *g = start(&c, s, true, false);
+    for (size_t i = 0; i < 100; i++) {
+        char id[32];
+        snprintf(id, sizeof id, "item-%zu", i);
+        AL_CHECK_OK(al_ingest_present(g, al_str_c(id), &err), err);
+    }
+    add(g, "item-100", "new text", 1);
+    struct al_ingest_summary sum = finish(&c, g, true);
+    assert_int_equal(sum.deleted, 499);
+    assert_int_equal(sum.updated, 1);
+    g = start(&c, s, true, false); /* a stream that broke off deletes nothing */
+    sum = finish(&c, g, false);
+    assert_int_equal(sum.deleted, 0);
+    struct al_shard_status st;
+    uint64_t docs = 0;
+    for (size_t i = 0; i < 2; i++) {
+        al_shard_get_status(c.shard[i], &st);
+        docs += st.n_docs;
+    }
+    assert_int_equal(docs, 102);
+    core_close(&c);
+    free(s);
+}
+
+static void test_a_dry_run_says_and_does_nothing(void **state)
+{
+    (void)state;
+    struct core c;
+    struct seen *s = calloc(1, sizeof *s);
+    core_open(&c, 1);
+    struct al_ingest *g = start(&c, s, false, true);
+    add(g, "x", "text", 1);
+    struct al_ingest_summary sum = finish(&c, g, true);
+    assert_int_equal(sum.inserted, 1);
+    struct al_shard_status st;
+    al_shard_get_status(c.shard[0], &st);
+    assert_int_equal(st.n_docs, 0);
+    core_close(&c);
+    free(s);
+}
+
+static void test_a_client_that_goes_away_ends_the_stream(void **state)
+{
+    (void)state;
+    struct core c;
+    struct seen *s = calloc(1, sizeof *s);
+    struct al_err err = {0};
+    core_open(&c, 1);
+    s->stop_after = 20;
+    struct al_ingest *g = start(&c, s, false, false);
+    enum al_code code = AL_OK;
+    for (size_t i = 0; code == AL_OK && i < 100000; i++) {
+        char id[32];
+        snprintf(id, sizeof id, "item-%zu", i);
+        struct al_item it = {.id = al_str_c(id), .content = AL_STR("text")};
+        code = al_ingest_add(g, &it, i, &err);
+    }
+    assert_int_equal(code, AL_CANCELLED);
+    al_ingest_destroy(g);
+    core_close(&c);
+    free(s);
+}
+
+static void test_secrets_are_not_stored(void **state)
+{
+    (void)state;
+    struct core c;
+    struct seen *s = calloc(1, sizeof *s);
+    struct al_err err = {0};
+    core_open(&c, 1);
+    struct al_ingest *g = start(&c, s, false, false);
+    struct al_kv meta[] = {{AL_STR("note"), AL_STR("password=hunter2hunter2")}};
+    struct al_item it = {
+        .id = AL_STR_INIT("s"),
+        .title = AL_STR_INIT("token=ghp_0123456789abcdefghijABCDEFGHIJ012345"),
+        .content = AL_STR_INIT("use token=ghp_0123456789abcdefghijABCDEFGHIJ012345 to fetch"),
+        .url = AL_STR_INIT("https://user:s3cretPassw0rd@host.example/x"),
+        .meta = meta,
+        .n_meta = 1};
+    AL_CHECK_OK(al_ingest_add(g, &it, 1, &err), err);
+    finish(&c, g, true);
+    assert_true(s->r[0].redactions >= 3);
+    struct al_doc d;
+    AL_CHECK_OK(al_shard_get_doc(c.shard[0], SPACE, AL_STR("s"), false, &c.arena, &d, &err), err);
+    struct al_buf all;
+    al_buf_init(&all, NULL, 0);
+    al_doc_encode(&d, &all);
+    assert_true(al_str_find(al_buf_view(&all), AL_STR("ghp_0123456789"), 0) == SIZE_MAX);
+    assert_true(al_str_find(al_buf_view(&all), AL_STR("s3cretPassw0rd"), 0) == SIZE_MAX);
+    assert_true(al_str_find(al_buf_view(&all), AL_STR("hunter2"), 0) == SIZE_MAX);
+    al_buf_fini(&all);
+    core_close(&c);
+    free(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_insert_skip_update_and_answers_in_order),
+        cmocka_unit_test(test_bad_items_fail_alone),
+        cmocka_unit_test(test_what_disappeared_is_deleted_when_asked),
+        cmocka_unit_test(test_a_dry_run_says_and_does_nothing),
+        cmocka_unit_test(test_a_client_that_goes_away_ends_the_stream),
+        cmocka_unit_test(test_secrets_are_not_stored),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

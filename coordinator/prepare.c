@@ -1,0 +1,313 @@
+#include "airlore/prepare.h"
+
+#include <math.h>
+#include <sodium.h>
+#include <string.h>
+
+#include "airlore/analyzer.h"
+#include "airlore/redact.h"
+#include "key_text.h"
+
+static enum al_code no_memory(struct al_err *err)
+{
+    return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "REQUEST_MEMORY", "item: memory limit reached");
+}
+
+/* ---- content hash ---- */
+
+static void hash_str(crypto_generichash_state *h, struct al_str s)
+{
+    uint64_t n = s.n;
+    crypto_generichash_update(h, (const uint8_t *)&n, sizeof n);
+    if (s.n)
+        crypto_generichash_update(h, (const uint8_t *)s.p, s.n);
+}
+
+static void hash_number(crypto_generichash_state *h, uint64_t v)
+{
+    crypto_generichash_update(h, (const uint8_t *)&v, sizeof v);
+}
+
+void al_item_hash(const struct al_item *it, const struct al_embedder *e, uint8_t ret[32])
+{
+    crypto_generichash_state h;
+    crypto_generichash_init(&h, NULL, 0, 32);
+    hash_number(&h, AL_ANALYZER_VERSION);
+    hash_number(&h, AL_REDACT_VERSION);
+    hash_str(&h, al_str_c(al_embedder_id(e)));
+    hash_number(&h, (uint64_t)it->format);
+    hash_str(&h, it->content);
+    hash_str(&h, it->title);
+    hash_str(&h, it->kind);
+    hash_str(&h, it->url);
+    hash_str(&h, it->version);
+    hash_number(&h, it->n_tags);
+    for (size_t i = 0; i < it->n_tags; i++)
+        hash_str(&h, it->tags[i]);
+    hash_number(&h, it->n_meta);
+    for (size_t i = 0; i < it->n_meta; i++) {
+        hash_str(&h, it->meta[i].key);
+        hash_str(&h, it->meta[i].value);
+    }
+    hash_str(&h, (struct al_str){(const char *)it->vector, it->n_vector * sizeof(float)});
+    crypto_generichash_final(&h, ret, 32);
+}
+
+/* ---- checks ---- */
+
+static enum al_code check_item(const struct al_item *it, struct al_err *err)
+{
+    if (it->id.n < 1 || it->id.n > AL_DOC_ID_BYTES_MAX)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ID", "id: %zu bytes, 1 to %u are allowed",
+                         it->id.n, AL_DOC_ID_BYTES_MAX);
+    if (it->content.n > AL_DOC_BODY_BYTES_MAX)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE",
+                         "content: %zu bytes, at most %u are allowed", it->content.n,
+                         AL_DOC_BODY_BYTES_MAX);
+    if (it->title.n > 4096 || it->kind.n > 64 || it->url.n > 4096 || it->version.n > 128)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE",
+                         "item: title and url may have 4,096 bytes, version 128, kind 64");
+    if (it->n_tags > AL_DOC_TAGS_MAX / 2 || it->n_meta > AL_DOC_META_MAX / 2)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE",
+                         "item: at most %u tags and %u metadata entries", AL_DOC_TAGS_MAX / 2,
+                         AL_DOC_META_MAX / 2);
+    for (size_t i = 0; i < it->n_tags; i++) {
+        if (it->tags[i].n > 256)
+            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE", "tag: at most 256 bytes");
+    }
+    for (size_t i = 0; i < it->n_meta; i++) {
+        if (it->meta[i].key.n < 1 || it->meta[i].key.n > 128 || it->meta[i].value.n > 16384)
+            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE",
+                             "metadata: keys have 1 to 128 bytes, values at most 16,384");
+    }
+    return AL_OK;
+}
+
+/* ---- attributes ---- */
+
+/* What one call of al_item_prepare works on. */
+struct prep {
+    const struct al_item *it;
+    struct al_arena *a;
+    struct al_err *err;
+    uint32_t redactions;
+    struct al_document doc;
+    struct al_str *tags;
+    size_t n_tags;
+    struct al_kv *meta;
+    size_t n_meta;
+};
+
+static enum al_code redact(struct prep *p, struct al_str in, struct al_str *out)
+{
+    uint32_t n = 0;
+    AL_TRY(al_redact(in, p->a, out, &n, p->err));
+    p->redactions += n;
+    return AL_OK;
+}
+
+static enum al_format format_of(const struct al_item *it)
+{
+    if (it->format != AL_FORMAT_UNKNOWN)
+        return it->format;
+    enum al_format f = al_format_of_path(it->id);
+    if (f == AL_FORMAT_UNKNOWN && it->url.n)
+        f = al_format_of_path(it->url);
+    return f == AL_FORMAT_UNKNOWN ? AL_FORMAT_TEXT : f;
+}
+
+static enum al_code read_content(struct prep *p)
+{
+    struct al_str content;
+    AL_TRY(redact(p, p->it->content, &content));
+    struct al_document_options opt = {
+        .format = format_of(p->it), .path = p->it->id, .title = p->it->title};
+    AL_TRY(al_document_read(&opt, content, p->a, &p->doc, p->err));
+    /* the format may have hidden a secret (an entity, an escape): look once more at what it became */
+    struct al_str clean;
+    uint32_t before = p->redactions;
+    AL_TRY(redact(p, p->doc.body, &clean));
+    if (p->redactions == before)
+        return AL_OK;
+    opt.format = AL_FORMAT_TEXT;
+    opt.title = p->doc.title;
+    struct al_document plain;
+    AL_TRY(al_document_read(&opt, clean, p->a, &plain, p->err));
+    p->doc.body = plain.body;
+    p->doc.chunks = plain.chunks;
+    p->doc.n_chunks = plain.n_chunks;
+    return AL_OK;
+}
+
+static bool has_tag(const struct prep *p, struct al_str tag)
+{
+    for (size_t i = 0; i < p->n_tags; i++) {
+        if (al_str_eq(p->tags[i], tag))
+            return true;
+    }
+    return false;
+}
+
+static enum al_code add_tags(struct prep *p, const struct al_str *tags, size_t n)
+{
+    for (size_t i = 0; i < n && p->n_tags < AL_DOC_TAGS_MAX; i++) {
+        struct al_str t;
+        AL_TRY(redact(p, tags[i], &t));
+        if (t.n && !has_tag(p, t))
+            p->tags[p->n_tags++] = t;
+    }
+    return AL_OK;
+}
+
+static enum al_code add_meta(struct prep *p, struct al_str key, struct al_str value)
+{
+    if (p->n_meta >= AL_DOC_META_MAX || !key.n)
+        return AL_OK;
+    for (size_t i = 0; i < p->n_meta; i++) {
+        if (al_str_eq(p->meta[i].key, key))
+            return AL_OK; /* the first one wins: what the client says comes first */
+    }
+    struct al_str v;
+    AL_TRY(redact(p, value, &v));
+    p->meta[p->n_meta++] = (struct al_kv){key, v};
+    return AL_OK;
+}
+
+static enum al_code gather_attributes(struct prep *p)
+{
+    const struct al_item *it = p->it;
+    p->tags = al_arena_array(p->a, AL_DOC_TAGS_MAX, sizeof *p->tags);
+    p->meta = al_arena_array(p->a, AL_DOC_META_MAX, sizeof *p->meta);
+    if (!p->tags || !p->meta)
+        return no_memory(p->err);
+    AL_TRY(add_tags(p, it->tags, it->n_tags));
+    AL_TRY(add_tags(p, p->doc.tags, p->doc.n_tags));
+    for (size_t i = 0; i < it->n_meta; i++)
+        AL_TRY(add_meta(p, it->meta[i].key, it->meta[i].value));
+    if (it->checksum.n)
+        AL_TRY(add_meta(p, AL_STR("source_checksum"), it->checksum));
+    for (size_t i = 0; i < p->doc.n_meta; i++)
+        AL_TRY(add_meta(p, p->doc.meta[i].key, p->doc.meta[i].value));
+    return AL_OK;
+}
+
+static struct al_str find_meta(const struct prep *p, const char *key)
+{
+    for (size_t i = 0; i < p->n_meta; i++) {
+        if (al_str_is(p->meta[i].key, key))
+            return p->meta[i].value;
+    }
+    return (struct al_str){NULL, 0};
+}
+
+static struct al_str kind_of(const struct prep *p)
+{
+    if (p->it->kind.n)
+        return p->it->kind;
+    struct al_str kind = find_meta(p, "kind");
+    if (kind.n && kind.n <= 64)
+        return kind;
+    if (format_of(p->it) != AL_FORMAT_PYTHON)
+        return AL_STR("doc");
+    return find_meta(p, "dag_ids").n ? AL_STR("dag") : AL_STR("code");
+}
+
+/* ---- vectors ---- */
+
+static enum al_code own_vector(const struct prep *p, struct al_doc *d, uint32_t dim)
+{
+    const struct al_item *it = p->it;
+    if (it->n_vector != dim)
+        return AL_FAIL_R(p->err, AL_INVALID_ARGUMENT, "DIMENSION_MISMATCH",
+                         "vector: %zu components, the index has %u", it->n_vector, dim);
+    if (d->n_chunks != 1)
+        return AL_FAIL_R(p->err, AL_INVALID_ARGUMENT, "BAD_VECTOR",
+                         "vector: the item has %zu chunks, an own vector needs exactly one",
+                         d->n_chunks);
+    double norm = 0;
+    for (uint32_t i = 0; i < dim; i++)
+        norm += (double)it->vector[i] * (double)it->vector[i];
+    if (!isfinite(norm) || norm == 0)
+        return AL_FAIL_R(p->err, AL_INVALID_ARGUMENT, "NOT_FINITE",
+                         "vector: not finite, or of length zero");
+    float *v = al_arena_array(p->a, dim, sizeof *v);
+    if (!v)
+        return no_memory(p->err);
+    for (uint32_t i = 0; i < dim; i++)
+        v[i] = (float)((double)it->vector[i] / sqrt(norm));
+    d->vectors = v;
+    return AL_OK;
+}
+
+enum al_code al_doc_embed(struct al_doc *d, const struct al_embedder *e, struct al_arena *a,
+                          struct al_err *err)
+{
+    uint32_t dim = al_embedder_dim(e);
+    float *v = al_arena_array(a, d->n_chunks ? d->n_chunks * dim : 1, sizeof *v);
+    if (!v)
+        return no_memory(err);
+    for (size_t i = 0; i < d->n_chunks; i++) {
+        struct al_str text;
+        uint32_t n_tokens;
+        AL_TRY(al_doc_chunk_text(d, i, a, &text, err));
+        AL_TRY(al_embedder_embed(e, text, v + i * dim, &n_tokens, err));
+    }
+    d->vectors = v;
+    d->embedder_id = al_str_c(al_embedder_id(e));
+    return AL_OK;
+}
+
+/* ---- all of it ---- */
+
+static struct al_doc make_doc(const struct prep *p, const struct al_target *to, uint64_t now_ms)
+{
+    return (struct al_doc){
+        .space = to->space,
+        .id = p->it->id,
+        .visibility = to->visibility,
+        .team = al_str_c(to->team),
+        .deployment = al_str_c(to->deployment),
+        .kind = kind_of(p),
+        .title = p->doc.title,
+        .version = p->it->version,
+        .lang = p->doc.lang,
+        .source = to->source,
+        .analyzer_version = AL_ANALYZER_VERSION,
+        .created_ms = p->it->created_ms ? p->it->created_ms : now_ms,
+        .updated_ms = p->it->updated_ms ? p->it->updated_ms : now_ms,
+        .tags = p->tags,
+        .n_tags = p->n_tags,
+        .meta = p->meta,
+        .n_meta = p->n_meta,
+        .body = p->doc.body,
+        .chunks = p->doc.chunks,
+        .n_chunks = p->doc.n_chunks,
+    };
+}
+
+enum al_code al_item_prepare(const struct al_item *it, const struct al_target *to,
+                             const struct al_embedder *e, uint64_t now_ms, struct al_arena *a,
+                             struct al_doc *ret, uint32_t *ret_redactions, struct al_err *err)
+{
+    AL_TRY(check_item(it, err));
+    struct prep p = {.it = it, .a = a, .err = err};
+    AL_TRY(read_content(&p));
+    AL_TRY(redact(&p, p.doc.title, &p.doc.title));
+    AL_TRY(gather_attributes(&p));
+    struct al_doc d = make_doc(&p, to, now_ms);
+    AL_TRY(redact(&p, it->url, &d.url));
+    if (d.n_chunks == 0)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "CONTENT_EMPTY",
+                         "content: no text to search in it");
+    if (it->vector) {
+        AL_TRY(own_vector(&p, &d, al_embedder_dim(e)));
+        d.embedder_id = al_str_c(al_embedder_id(e));
+    } else {
+        AL_TRY(al_doc_embed(&d, e, a, err));
+    }
+    al_item_hash(it, e, d.content_hash);
+    AL_TRY(al_doc_check(&d, al_embedder_dim(e), err));
+    *ret = d;
+    *ret_redactions = p.redactions;
+    return AL_OK;
+}

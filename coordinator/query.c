@@ -1,0 +1,533 @@
+#include "airlore/query.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuse.h"
+#include "relevance.h"
+
+#define WEIGHT_DEFAULT 0.4
+#define DEPTH_MIN 100u
+#define DEPTH_MAX 10000u
+#define SNIPPET_DEFAULT 300u
+#define BM25_K1 0.9f
+#define BM25_B 0.4f
+
+/* What one search carries from phase to phase. */
+struct run {
+    const struct al_query_context *ctx;
+    const struct al_query *q;
+    struct al_arena *a;
+    struct al_err *err;
+    struct al_str *terms; /* distinct, in order of first occurrence */
+    uint32_t *counts;
+    double *idf;
+    double idf_max; /* of a term that no chunk has */
+    size_t n_terms;
+    size_t cap_terms;
+    bool no_memory;
+    float *vector; /* NULL: no vector leg */
+    struct al_leg_query leg;
+    struct al_fused *fused;
+    size_t n_fused;
+    uint32_t text_depth;
+    uint32_t vector_depth;
+    bool leg_full; /* some leg gave all it was asked for: deeper may give more */
+};
+
+static enum al_code no_memory(struct al_err *err)
+{
+    return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "REQUEST_MEMORY", "request: memory limit reached");
+}
+
+/* ---- the query itself ---- */
+
+static void add_term(void *u, const struct al_term *t)
+{
+    struct run *r = u;
+    for (size_t i = 0; i < r->n_terms; i++) {
+        if (al_str_eq(r->terms[i], t->term)) {
+            r->counts[i]++;
+            return;
+        }
+    }
+    if (r->n_terms == r->cap_terms)
+        return; /* a query of more distinct terms is cut */
+    if (al_arena_str(r->a, t->term, &r->terms[r->n_terms], NULL) != AL_OK) {
+        r->no_memory = true;
+        return;
+    }
+    r->counts[r->n_terms++] = 1;
+}
+
+static enum al_code analyze(struct run *r)
+{
+    r->cap_terms = AL_QUERY_TERMS_MAX;
+    r->terms = al_arena_array(r->a, r->cap_terms, sizeof *r->terms);
+    r->counts = al_arena_array(r->a, r->cap_terms, sizeof *r->counts);
+    r->idf = al_arena_array(r->a, r->cap_terms, sizeof *r->idf);
+    if (!r->terms || !r->counts || !r->idf)
+        return no_memory(r->err);
+    struct al_analyzer *an = NULL;
+    AL_TRY(al_analyzer_acquire(&an, r->err));
+    al_analyzer_run(an, r->q->text, add_term, r);
+    al_analyzer_release(an);
+    return r->no_memory ? no_memory(r->err) : AL_OK;
+}
+
+static enum al_code own_vector(struct run *r, uint32_t dim)
+{
+    if (r->q->n_vector != dim)
+        return AL_FAIL_R(r->err, AL_INVALID_ARGUMENT, "DIMENSION_MISMATCH",
+                         "vector: %zu components, the index has %u", r->q->n_vector, dim);
+    double norm = 0;
+    for (uint32_t i = 0; i < dim; i++) {
+        double v = (double)r->q->vector[i];
+        if (!isfinite(v))
+            return AL_FAIL_R(r->err, AL_INVALID_ARGUMENT, "NOT_FINITE",
+                             "vector: component %u is not a finite number", i);
+        norm += v * v;
+    }
+    if (norm == 0 || !isfinite(norm))
+        return AL_FAIL_R(r->err, AL_INVALID_ARGUMENT, "NOT_FINITE",
+                         "vector: its length is zero or too large");
+    for (uint32_t i = 0; i < dim; i++)
+        r->vector[i] = (float)((double)r->q->vector[i] / sqrt(norm));
+    return AL_OK;
+}
+
+static enum al_code embed(struct run *r)
+{
+    uint32_t dim = al_embedder_dim(r->ctx->embedder);
+    r->vector = al_arena_array(r->a, dim, sizeof *r->vector);
+    if (!r->vector)
+        return no_memory(r->err);
+    if (r->q->vector)
+        return own_vector(r, dim);
+    uint32_t n_tokens = 0;
+    AL_TRY(al_embedder_embed(r->ctx->embedder, r->q->text, r->vector, &n_tokens, r->err));
+    if (n_tokens == 0)
+        r->vector = NULL;
+    return AL_OK;
+}
+
+static enum al_code check(const struct al_query *q, struct al_err *err)
+{
+    if (q->k < 1 || q->k > AL_QUERY_K_MAX)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "K_OUT_OF_RANGE", "k: %u is not in 1 to %u", q->k,
+                         AL_QUERY_K_MAX);
+    if (q->text.n > AL_QUERY_TEXT_BYTES_MAX)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE",
+                         "query: %zu bytes of text, at most %u are allowed", q->text.n,
+                         AL_QUERY_TEXT_BYTES_MAX);
+    if (!isnan(q->vector_weight) && !(q->vector_weight >= 0 && q->vector_weight <= 1))
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "WEIGHT_OUT_OF_RANGE",
+                         "vector weight: %g is not in 0 to 1", (double)q->vector_weight);
+    if (!(q->min_score >= 0 && q->min_score <= 1))
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "MIN_SCORE_OUT_OF_RANGE",
+                         "min score: %g is not in 0 to 1", q->min_score);
+    return AL_OK;
+}
+
+/* ---- phase 1: statistics ---- */
+
+static enum al_code statistics(struct run *r)
+{
+    uint64_t n_chunks = 0;
+    uint64_t n_terms = 0;
+    uint64_t *df = al_arena_array(r->a, r->n_terms + 1, sizeof *df);
+    float *weights = al_arena_array(r->a, r->n_terms + 1, sizeof *weights);
+    if (!df || !weights)
+        return no_memory(r->err);
+    for (size_t s = 0; s < r->ctx->router->n_shards; s++) {
+        struct al_shard_port *p = r->ctx->router->shards[s];
+        struct al_term_stats st;
+        AL_TRY(p->ops->stats(p, r->q->spaces, r->q->n_spaces, r->terms, r->n_terms, r->a, &st,
+                             r->err));
+        n_chunks += st.n_chunks;
+        n_terms += st.n_terms;
+        for (size_t i = 0; i < r->n_terms; i++)
+            df[i] += st.df[i];
+    }
+    double n = (double)n_chunks;
+    r->idf_max = log(1 + (n + 0.5) / 0.5);
+    for (size_t i = 0; i < r->n_terms; i++) {
+        double d = (double)df[i];
+        r->idf[i] = log(1 + (n - d + 0.5) / (d + 0.5));
+        weights[i] = (float)(r->idf[i] * r->counts[i]);
+    }
+    r->leg.term_weights = weights;
+    r->leg.avg_terms = n_chunks ? (float)((double)n_terms / n) : 1;
+    return AL_OK;
+}
+
+/* ---- phase 2: legs, merged ---- */
+
+struct ranked {
+    struct al_candidate *cand;
+    size_t shard;
+};
+
+static int by_text(const void *x, const void *y)
+{
+    const struct ranked *a = x;
+    const struct ranked *b = y;
+    return al_candidate_cmp(a->cand, (double)a->cand->text_score, b->cand,
+                            (double)b->cand->text_score);
+}
+
+static int by_vector(const void *x, const void *y)
+{
+    const struct ranked *a = x;
+    const struct ranked *b = y;
+    return al_candidate_cmp(a->cand, (double)a->cand->vector_score, b->cand,
+                            (double)b->cand->vector_score);
+}
+
+struct legs {
+    struct ranked *text;
+    struct ranked *vector;
+    size_t n_text;
+    size_t n_vector;
+};
+
+static enum al_code gather(struct run *r, struct legs *l)
+{
+    size_t n = r->ctx->router->n_shards;
+    struct al_candidates *per = al_arena_array(r->a, n, sizeof *per);
+    if (!per)
+        return no_memory(r->err);
+    for (size_t s = 0; s < n; s++) {
+        struct al_shard_port *p = r->ctx->router->shards[s];
+        AL_TRY(p->ops->legs(p, &r->leg, r->a, &per[s], r->err));
+        l->n_text += per[s].n_text;
+        l->n_vector += per[s].n_vector;
+    }
+    l->text = al_arena_array(r->a, l->n_text + 1, sizeof *l->text);
+    l->vector = al_arena_array(r->a, l->n_vector + 1, sizeof *l->vector);
+    if (!l->text || !l->vector)
+        return no_memory(r->err);
+    size_t t = 0;
+    size_t v = 0;
+    for (size_t s = 0; s < n; s++) {
+        for (size_t i = 0; i < per[s].n_text; i++)
+            l->text[t++] = (struct ranked){&per[s].text[i], s};
+        for (size_t i = 0; i < per[s].n_vector; i++)
+            l->vector[v++] = (struct ranked){&per[s].vector[i], s};
+    }
+    qsort(l->text, l->n_text, sizeof *l->text, by_text);
+    qsort(l->vector, l->n_vector, sizeof *l->vector, by_vector);
+    r->leg_full = l->n_text >= r->text_depth || l->n_vector >= r->vector_depth;
+    l->n_text = l->n_text < r->text_depth ? l->n_text : r->text_depth;
+    l->n_vector = l->n_vector < r->vector_depth ? l->n_vector : r->vector_depth;
+    return AL_OK;
+}
+
+static int by_place(const void *x, const void *y)
+{
+    const struct al_fused *a = x;
+    const struct al_fused *b = y;
+    if (a->shard != b->shard)
+        return a->shard < b->shard ? -1 : 1;
+    if (a->cand->docno != b->cand->docno)
+        return a->cand->docno < b->cand->docno ? -1 : 1;
+    return a->cand->chunk < b->cand->chunk ? -1 : a->cand->chunk > b->cand->chunk;
+}
+
+/* The union of both legs; a chunk that both gave becomes one entry. */
+static enum al_code unite(struct run *r, const struct legs *l)
+{
+    struct al_fused *f = al_arena_array(r->a, l->n_text + l->n_vector + 1, sizeof *f);
+    if (!f)
+        return no_memory(r->err);
+    size_t n = 0;
+    for (size_t i = 0; i < l->n_text; i++)
+        f[n++] = (struct al_fused){.cand = l->text[i].cand,
+                                   .shard = l->text[i].shard,
+                                   .text_rank = (uint32_t)i + 1};
+    for (size_t i = 0; i < l->n_vector; i++)
+        f[n++] = (struct al_fused){.cand = l->vector[i].cand,
+                                   .shard = l->vector[i].shard,
+                                   .vector_rank = (uint32_t)i + 1};
+    qsort(f, n, sizeof *f, by_place);
+    size_t out = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct al_fused *last = out ? &f[out - 1] : NULL;
+        if (last && by_place(last, &f[i]) == 0) {
+            last->text_rank = last->text_rank ? last->text_rank : f[i].text_rank;
+            last->vector_rank = last->vector_rank ? last->vector_rank : f[i].vector_rank;
+            if (f[i].cand->has_text) {
+                last->cand->text_score = f[i].cand->text_score;
+                last->cand->has_text = true;
+            }
+            if (f[i].cand->has_vector) {
+                last->cand->vector_score = f[i].cand->vector_score;
+                last->cand->has_vector = true;
+            }
+            continue;
+        }
+        f[out++] = f[i];
+    }
+    r->fused = f;
+    r->n_fused = out;
+    return AL_OK;
+}
+
+/* ---- phase 3: missing scores ---- */
+
+static enum al_code fetch_scores(struct run *r)
+{
+    struct al_candidate **need = al_arena_array(r->a, r->n_fused + 1, sizeof *need);
+    if (!need)
+        return no_memory(r->err);
+    for (size_t i = 0; i < r->n_fused;) {
+        size_t shard = r->fused[i].shard;
+        size_t n = 0;
+        for (; i < r->n_fused && r->fused[i].shard == shard; i++) {
+            struct al_candidate *c = r->fused[i].cand;
+            if ((r->leg.n_terms && !c->has_text) || (r->leg.vector && !c->has_vector))
+                need[n++] = c;
+        }
+        struct al_shard_port *p = r->ctx->router->shards[shard];
+        if (n)
+            AL_TRY(p->ops->score(p, &r->leg, need, n, r->err));
+    }
+    return AL_OK;
+}
+
+/* ---- phase 4: distinct documents ---- */
+
+/* Keep the best chunk of each document; fused is sorted best first. Gives the number of documents kept, at most max. */
+static size_t distinct(struct al_fused *f, size_t n, size_t max, bool all_chunks)
+{
+    if (all_chunks)
+        return n < max ? n : max;
+    size_t out = 0;
+    for (size_t i = 0; i < n && out < max; i++) {
+        bool seen = false;
+        for (size_t j = 0; j < out && !seen; j++)
+            seen = f[j].shard == f[i].shard && f[j].cand->docno == f[i].cand->docno;
+        if (!seen)
+            f[out++] = f[i];
+    }
+    return out;
+}
+
+static uint32_t first_depth(uint32_t asked, uint32_t k)
+{
+    uint32_t d = asked ? asked : 4 * k < DEPTH_MIN ? DEPTH_MIN : 4 * k;
+    return d > DEPTH_MAX ? DEPTH_MAX : d;
+}
+
+static uint32_t deeper(uint32_t d)
+{
+    return d > DEPTH_MAX / 4 ? DEPTH_MAX : d * 4;
+}
+
+static double weight_of(const struct al_query *q)
+{
+    return isnan(q->vector_weight) ? WEIGHT_DEFAULT : (double)q->vector_weight;
+}
+
+/* Candidates at the present depths, fused and sorted; *ret_n of them are kept, at most want. */
+static enum al_code rank(struct run *r, size_t want, size_t *ret_n)
+{
+    r->leg.depth = r->text_depth > r->vector_depth ? r->text_depth : r->vector_depth;
+    struct legs l = {0};
+    AL_TRY(gather(r, &l));
+    AL_TRY(unite(r, &l));
+    AL_TRY(fetch_scores(r));
+    al_fuse(r->fused, r->n_fused, r->q->mode, r->q->fusion ? r->q->fusion : AL_FUSION_MIN_MAX,
+            weight_of(r->q));
+    *ret_n = distinct(r->fused, r->n_fused, want, r->q->all_chunks);
+    return AL_OK;
+}
+
+/* ---- phase 5: documents, snippets, explanation ---- */
+
+static enum al_code explain_terms(struct run *r, const struct al_fused *f, struct al_hit *h,
+                                  double *ret_coverage)
+{
+    struct al_shard_port *p = r->ctx->router->shards[f->shard];
+    struct al_term_part *parts = NULL;
+    double have = 0;
+    double all = 0;
+    *ret_coverage = 0;
+    if (r->n_terms == 0)
+        return AL_OK;
+    struct al_leg_query leg = r->leg; /* relevance asks for the terms in every mode */
+    leg.n_terms = r->n_terms;
+    struct al_err gone;
+    enum al_code c =
+        p->ops->explain(p, &leg, f->cand->docno, f->cand->chunk, r->a, &parts, &gone);
+    if (c == AL_NOT_FOUND)
+        return AL_OK; /* replaced meanwhile */
+    if (c != AL_OK) {
+        if (r->err)
+            *r->err = gone;
+        return c;
+    }
+    h->terms = r->q->explain ? al_arena_array(r->a, r->n_terms, sizeof *h->terms) : NULL;
+    if (r->q->explain && !h->terms)
+        return no_memory(r->err);
+    for (size_t i = 0; i < r->n_terms; i++) {
+        all += r->idf[i];
+        have += parts[i].tf ? r->idf[i] : 0;
+        if (h->terms && parts[i].tf)
+            h->terms[h->n_terms++] = (struct al_explain_term){r->terms[i], parts[i].tf, r->idf[i],
+                                                              (double)parts[i].score};
+    }
+    *ret_coverage = all > 0 ? have / all : 0;
+    return AL_OK;
+}
+
+static enum al_code make_snippet(struct run *r, struct al_analyzer *an, struct al_hit *h)
+{
+    const struct al_doc *d = h->doc;
+    struct al_str text = {NULL, 0};
+    if (h->chunk < d->n_chunks)
+        text = al_str_sub(d->body, d->chunks[h->chunk].start,
+                          d->chunks[h->chunk].end - d->chunks[h->chunk].start);
+    size_t max = r->q->snippet_bytes ? r->q->snippet_bytes : SNIPPET_DEFAULT;
+    return al_snippet_make(an, text, r->terms, r->n_terms, max, r->a, &h->snippet, r->err);
+}
+
+static enum al_code make_hit(struct run *r, const struct al_fused *f, struct al_analyzer *an,
+                             struct al_hit *ret, bool *ret_ok)
+{
+    *ret_ok = false;
+    struct al_shard_port *p = r->ctx->router->shards[f->shard];
+    struct al_doc *d = al_arena_zalloc(r->a, sizeof *d);
+    if (!d)
+        return no_memory(r->err);
+    struct al_err gone;
+    enum al_code c = p->ops->get_doc(p, f->cand->space, f->cand->id, false, r->a, d, &gone);
+    if (c == AL_NOT_FOUND || (c == AL_OK && d->docno != f->cand->docno))
+        return AL_OK; /* deleted or replaced since the legs */
+    if (c != AL_OK) {
+        if (r->err)
+            *r->err = gone;
+        return c;
+    }
+    struct al_hit h = {.doc = d,
+                       .chunk = f->cand->chunk,
+                       .score = f->score,
+                       .text_score = (double)f->cand->text_score,
+                       .vector_score = (double)f->cand->vector_score,
+                       .text_rank = f->text_rank,
+                       .vector_rank = f->vector_rank};
+    double coverage = 0;
+    AL_TRY(explain_terms(r, f, &h, &coverage));
+    h.relevance = al_relevance(coverage, r->vector ? h.vector_score : 0, (uint32_t)r->n_terms);
+    AL_TRY(make_snippet(r, an, &h));
+    *ret = h;
+    *ret_ok = true;
+    return AL_OK;
+}
+
+/* The same content in two spaces (a document and its community copy) is shown once, the nearest one: the higher-ranked of
+ * equal scores would be arbitrary, so the narrower visibility wins. */
+static bool is_copy(const struct al_query_result *res, const struct al_hit *h)
+{
+    for (size_t i = 0; i < res->n_hits; i++) {
+        struct al_hit *x = &res->hits[i];
+        if (x->doc->space == h->doc->space ||
+            memcmp(x->doc->content_hash, h->doc->content_hash, sizeof h->doc->content_hash) != 0)
+            continue;
+        if (h->doc->visibility < x->doc->visibility)
+            *x = *h;
+        return true;
+    }
+    return false;
+}
+
+static enum al_code collect(struct run *r, size_t n, struct al_analyzer *an,
+                            struct al_query_result *res)
+{
+    res->hits = al_arena_array(r->a, r->q->k, sizeof *res->hits);
+    if (!res->hits)
+        return no_memory(r->err);
+    for (size_t i = 0; i < n && res->n_hits < r->q->k; i++) {
+        struct al_hit h;
+        bool ok;
+        AL_TRY(make_hit(r, &r->fused[i], an, &h, &ok));
+        if (ok && h.relevance >= r->q->min_score && !is_copy(res, &h))
+            res->hits[res->n_hits++] = h;
+    }
+    if (res->n_hits)
+        res->relevance = res->hits[0].relevance;
+    return AL_OK;
+}
+
+/* The maxima that the scores were scaled by, for the explanation. */
+static void find_maxima(const struct run *r, size_t n, struct al_query_result *res)
+{
+    for (size_t i = 0; i < n; i++) {
+        double t = (double)r->fused[i].cand->text_score;
+        double v = (double)r->fused[i].cand->vector_score;
+        res->text_max = t > res->text_max ? t : res->text_max;
+        res->vector_max = v > res->vector_max ? v : res->vector_max;
+    }
+    res->vector_weight = weight_of(r->q);
+}
+
+/* Rank and collect, deeper and deeper until there are k hits or nothing more to find. */
+static enum al_code search(struct run *r, struct al_analyzer *an, struct al_query_result *res)
+{
+    r->text_depth = first_depth(r->q->text_depth, r->q->k);
+    r->vector_depth = first_depth(r->q->vector_depth, r->q->k);
+    for (;;) {
+        /* a few more than asked: some may be copies, gone, or below min_score */
+        size_t want = (size_t)r->q->k + 16;
+        want += r->q->min_score > 0 ? r->text_depth : 0;
+        size_t n = 0;
+        AL_TRY(rank(r, want, &n));
+        *res = (struct al_query_result){.terms = r->terms, .n_terms = r->n_terms};
+        find_maxima(r, n, res);
+        AL_TRY(collect(r, n, an, res));
+        bool enough = res->n_hits >= r->q->k || (r->q->min_score > 0 && n >= r->q->k);
+        bool deepest = r->text_depth >= DEPTH_MAX && r->vector_depth >= DEPTH_MAX;
+        if (enough || !r->leg_full || deepest)
+            return AL_OK;
+        r->text_depth = deeper(r->text_depth);
+        r->vector_depth = deeper(r->vector_depth);
+    }
+}
+
+enum al_code al_query_run(const struct al_query_context *ctx, const struct al_query *q,
+                          struct al_arena *a, struct al_query_result *ret, struct al_err *err)
+{
+    AL_TRY(check(q, err));
+    struct run r = {.ctx = ctx, .q = q, .a = a, .err = err};
+    const struct al_filter *filter = NULL;
+    AL_TRY(al_filter_compile(q->filter, a, &filter, err));
+    AL_TRY(analyze(&r));
+    AL_TRY(embed(&r));
+    r.leg = (struct al_leg_query){
+        .spaces = q->spaces,
+        .n_spaces = q->n_spaces,
+        .filter = filter,
+        .vector = q->mode == AL_MODE_TEXT ? NULL : r.vector,
+        .terms = r.terms,
+        .n_terms = q->mode == AL_MODE_VECTOR ? 0 : r.n_terms,
+        .k1 = BM25_K1,
+        .b = BM25_B,
+        .exact = q->exact,
+        .ef = q->ef,
+        .deadline_ns = q->deadline_ns,
+    };
+    AL_TRY(statistics(&r));
+    struct al_query_result res = {.terms = r.terms, .n_terms = r.n_terms};
+    if (!r.leg.vector && !r.leg.n_terms) {
+        *ret = res;
+        return AL_OK;
+    }
+    struct al_analyzer *an = NULL;
+    AL_TRY(al_analyzer_acquire(&an, err));
+    enum al_code c = search(&r, an, &res);
+    al_analyzer_release(an);
+    if (c == AL_OK)
+        *ret = res;
+    return c;
+}

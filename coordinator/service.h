@@ -1,0 +1,131 @@
+/* service.h - what the service files share: the coordinator's parts and the conversions to wire messages.
+ *
+ * Thread: any thread.
+ */
+#ifndef AIRLORE_COORDINATOR_SERVICE_H
+#define AIRLORE_COORDINATOR_SERVICE_H
+
+#include <airlore/v1/admin.pb-c.h>
+#include <airlore/v1/adr.pb-c.h>
+#include <airlore/v1/deploy.pb-c.h>
+#include <airlore/v1/generation.pb-c.h>
+#include <airlore/v1/knowledge.pb-c.h>
+#include <airlore/v1/learning.pb-c.h>
+#include <airlore/v1/market.pb-c.h>
+
+#include "airlore/ask.h"
+#include "airlore/coordinator.h"
+#include "airlore/ingest.h"
+#include "airlore/items.h"
+#include "airlore/jobs.h"
+#include "page.h"
+#include "ratelimit.h"
+
+struct al_coordinator {
+    struct al_coordinator_options opt; /* immutable after create */
+    struct al_directory *directory;
+    struct al_ratelimit *ratelimit;
+    struct al_jobs *jobs;
+    uint64_t started_ms;
+    struct al_metric *calls[17]; /* by status code */
+    struct al_metric *call_seconds;
+    struct al_metric *ingested;
+    struct al_metric *searches;
+};
+
+/* Handlers, by file. */
+#define AL_UNARY(name_)                                                                            \
+    enum al_code name_(void *ctx, struct al_rpc_call *call, const ProtobufCMessage *req,           \
+                       ProtobufCMessage **ret_reply, struct al_err *err)
+#define AL_STREAM(name_)                                                                           \
+    enum al_code name_(void *ctx, struct al_rpc_call *call, struct al_err *err)
+AL_UNARY(al_serve_search);
+AL_UNARY(al_serve_batch_search);
+AL_UNARY(al_serve_ask);
+AL_STREAM(al_serve_ask_stream);
+AL_STREAM(al_serve_ingest);
+AL_UNARY(al_serve_check_sources);
+AL_UNARY(al_serve_list_checksums);
+AL_UNARY(al_serve_get_item);
+AL_UNARY(al_serve_list_items);
+AL_UNARY(al_serve_delete_item);
+AL_UNARY(al_serve_delete_items);
+AL_UNARY(al_serve_promote_item);
+AL_UNARY(al_serve_withdraw_item);
+AL_UNARY(al_serve_who_am_i);
+AL_UNARY(al_serve_server_info);
+AL_UNARY(al_serve_create_team);
+AL_UNARY(al_serve_get_team);
+AL_UNARY(al_serve_list_teams);
+AL_UNARY(al_serve_update_team);
+AL_UNARY(al_serve_create_deployment);
+AL_UNARY(al_serve_get_deployment);
+AL_UNARY(al_serve_list_deployments);
+AL_UNARY(al_serve_create_key);
+AL_UNARY(al_serve_list_keys);
+AL_UNARY(al_serve_revoke_key);
+AL_UNARY(al_serve_get_quota);
+AL_UNARY(al_serve_update_quota);
+AL_UNARY(al_serve_cluster_status);
+AL_UNARY(al_serve_list_nodes);
+AL_UNARY(al_serve_list_shards);
+AL_UNARY(al_serve_verify_shards);
+AL_UNARY(al_serve_verify_findings);
+AL_UNARY(al_serve_compact_shards);
+AL_UNARY(al_serve_reembed);
+AL_UNARY(al_serve_list_jobs);
+AL_UNARY(al_serve_get_job);
+AL_STREAM(al_serve_watch_job);
+AL_UNARY(al_serve_cancel_job);
+AL_UNARY(al_serve_pause_jobs);
+AL_UNARY(al_serve_resume_jobs);
+
+/* The credential that admit put on the call; never NULL in a handler. */
+const struct al_credential *al_call_credential(struct al_rpc_call *call);
+
+/* A zeroed, initialised message of the arena; NULL when out of memory. */
+void *al_msg_new(struct al_arena *a, const ProtobufCMessageDescriptor *d) AL_NODISCARD;
+
+/* An array of n pointers. */
+void *al_msg_list(struct al_arena *a, size_t n) AL_NODISCARD;
+
+/* "request: memory limit reached". */
+enum al_code al_msg_no_memory(struct al_err *err);
+
+/* A C string of a view; "" never NULL but when out of memory. */
+char *al_msg_str(struct al_arena *a, struct al_str s) AL_NODISCARD;
+
+/* Wire parts of stored things; each NULL when out of memory. */
+Google__Protobuf__Timestamp *al_msg_time(struct al_arena *a, uint64_t ms) AL_NODISCARD;
+Airlore__V1__Error *al_msg_error(struct al_arena *a, const struct al_err *e) AL_NODISCARD;
+Airlore__V1__Owner *al_msg_owner(struct al_arena *a, const struct al_doc *d) AL_NODISCARD;
+char **al_msg_headings(struct al_arena *a, struct al_str heading, size_t *ret_n) AL_NODISCARD;
+Airlore__V1__Item *al_msg_item(struct al_coordinator *c, struct al_arena *a, const struct al_doc *d,
+                               Airlore__V1__ItemView view) AL_NODISCARD;
+
+/* A metadata value of a document, empty when absent. */
+struct al_str al_doc_meta(const struct al_doc *d, const char *key);
+
+/* Wait for a read-your-writes token; "" is none. */
+AL_NODISCARD enum al_code al_wait_token(struct al_coordinator *c, struct al_rpc_call *call,
+                                        const char *token, struct al_arena *a, struct al_err *err);
+
+/* A token as text of the arena; "" when nothing was written. */
+AL_NODISCARD enum al_code al_token_text(struct al_coordinator *c, const struct al_token *t,
+                                        struct al_arena *a, char **ret, struct al_err *err);
+
+/* Where a credential's writes of this visibility go. deployment: resource name or "". */
+AL_NODISCARD enum al_code al_resolve_target(struct al_coordinator *c,
+                                            const struct al_credential *cred,
+                                            Airlore__V1__Visibility visibility,
+                                            const char *deployment, struct al_arena *a,
+                                            struct al_target *ret, struct al_err *err);
+
+/* The space a request names, 0 for "". */
+AL_NODISCARD enum al_code al_resolve_space(struct al_coordinator *c, const char *name, uint32_t *ret,
+                                           struct al_err *err);
+
+/* The deadline of a call, at most 60 s away. */
+uint64_t al_call_deadline(struct al_coordinator *c, struct al_rpc_call *call);
+
+#endif

@@ -1,0 +1,593 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "service.h"
+
+#define PAGE_DEFAULT 100u
+#define PAGE_MAX 1000u
+
+/* ---- conversions ---- */
+
+static Airlore__V1__Team *msg_team(struct al_coordinator *c, struct al_arena *a,
+                                   const struct al_team *t)
+{
+    Airlore__V1__Team *m = al_msg_new(a, &airlore__v1__team__descriptor);
+    struct al_deployment *list;
+    size_t n = 0;
+    if (!m || al_directory_list_deployments(c->directory, t->name, a, &list, &n, NULL) != AL_OK)
+        return NULL;
+    m->name = al_arena_printf(a, "teams/%s", t->name);
+    m->display_name = al_msg_str(a, al_str_c(t->name));
+    m->pseudonym = al_msg_str(a, al_str_c(t->pseudonym));
+    m->named_in_community = t->named;
+    m->create_time = al_msg_time(a, t->created_ms);
+    m->deployment_count = (uint32_t)n;
+    return m->name && m->display_name && m->pseudonym && m->create_time ? m : NULL;
+}
+
+static Airlore__V1__Deployment *msg_deployment(struct al_arena *a, const struct al_deployment *d)
+{
+    Airlore__V1__Deployment *m = al_msg_new(a, &airlore__v1__deployment__descriptor);
+    if (!m)
+        return NULL;
+    m->name = al_arena_printf(a, "teams/%s/deployments/%s", d->team, d->name);
+    m->display_name = al_msg_str(a, al_str_c(d->name));
+    m->create_time = al_msg_time(a, d->created_ms);
+    return m->name && m->display_name && m->create_time ? m : NULL;
+}
+
+static Airlore__V1__Key *msg_key(struct al_arena *a, const struct al_key *k)
+{
+    Airlore__V1__Key *m = al_msg_new(a, &airlore__v1__key__descriptor);
+    Airlore__V1__Role *role = al_arena_array(a, 1, sizeof *role);
+    if (!m || !role)
+        return NULL;
+    *role = (Airlore__V1__Role)k->role;
+    m->roles = role;
+    m->n_roles = 1;
+    m->name = al_arena_printf(a, "teams/%s/keys/%s", k->team, k->id);
+    m->display_name = al_msg_str(a, al_str_c(k->note));
+    m->deployment = k->deployment[0]
+                        ? al_arena_printf(a, "teams/%s/deployments/%s", k->team, k->deployment)
+                        : al_msg_str(a, AL_STR(""));
+    m->create_time = al_msg_time(a, k->created_ms);
+    m->readable_teams = al_msg_list(a, k->n_readable);
+    if (!m->name || !m->display_name || !m->deployment || !m->create_time || !m->readable_teams)
+        return NULL;
+    for (size_t i = 0; i < k->n_readable; i++) {
+        m->readable_teams[i] = al_arena_printf(a, "teams/%s", k->readable[i]);
+        if (!m->readable_teams[m->n_readable_teams++])
+            return NULL;
+    }
+    if (k->expires_ms && !(m->expire_time = al_msg_time(a, k->expires_ms)))
+        return NULL;
+    if (k->revoked && !(m->revoke_time = al_msg_time(a, k->created_ms)))
+        return NULL;
+    return m;
+}
+
+/* The last part of "teams/{team}", or the name itself. */
+static enum al_code team_of(const char *name, char ret[AL_NAME_BYTES_MAX + 1], struct al_err *err)
+{
+    const char *s = strncmp(name, "teams/", 6) == 0 ? name + 6 : name;
+    size_t n = strcspn(s, "/");
+    if (n < 1 || n > AL_NAME_BYTES_MAX || s[n])
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_NAME",
+                         "team: '%.100s' is no name of one; 'teams/T' is", name);
+    memcpy(ret, s, n);
+    ret[n] = '\0';
+    return AL_OK;
+}
+
+/* Only an admin acts on other teams than its own. */
+static enum al_code own_team_or_admin(const struct al_credential *cred, const char *team,
+                                      struct al_err *err)
+{
+    if (strcmp(cred->key->team, team) == 0)
+        return AL_OK;
+    return al_credential_require(cred, AL_ROLE_ADMIN, err);
+}
+
+/* Pages over a list in memory: the token is the number of entries that came before. */
+static enum al_code page_of(int32_t size, const char *token, size_t n, size_t *ret_from,
+                            size_t *ret_to, struct al_err *err)
+{
+    uint64_t from = 0;
+    if (token[0] && !al_str_u64(al_str_c(token), &from))
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_PAGE_TOKEN",
+                         "page token: not one that this server gave");
+    size_t want = size > 0 ? (size_t)size : PAGE_DEFAULT;
+    want = want > PAGE_MAX ? PAGE_MAX : want;
+    *ret_from = from > n ? n : (size_t)from;
+    *ret_to = n - *ret_from < want ? n : *ret_from + want;
+    return AL_OK;
+}
+
+static char *next_page(struct al_arena *a, size_t to, size_t n)
+{
+    return to < n ? al_arena_printf(a, "%zu", to) : al_msg_str(a, AL_STR(""));
+}
+
+/* ---- who and what ---- */
+
+AL_UNARY(al_serve_who_am_i)
+{
+    (void)req;
+    struct al_coordinator *c = ctx;
+    struct al_arena *a = al_rpc_call_arena(call);
+    const struct al_credential *cred = al_call_credential(call);
+    Airlore__V1__WhoAmIResponse *m = al_msg_new(a, &airlore__v1__who_am_iresponse__descriptor);
+    Airlore__V1__Key *k = msg_key(a, cred->key);
+    if (!m || !k)
+        return al_msg_no_memory(err);
+    const char *space = al_directory_space_name(c->directory, cred->own_space, a);
+    m->key = k->name;
+    m->team = al_arena_printf(a, "teams/%s", cred->key->team);
+    m->deployment = k->deployment;
+    m->roles = k->roles;
+    m->n_roles = k->n_roles;
+    m->readable_teams = k->readable_teams;
+    m->n_readable_teams = k->n_readable_teams;
+    m->default_space = space ? al_msg_str(a, al_str_c(space)) : NULL;
+    m->expire_time = k->expire_time;
+    m->server_admin = cred->key->role == AL_ROLE_ADMIN;
+    if (!m->team || !m->default_space)
+        return al_msg_no_memory(err);
+    *ret_reply = &m->base;
+    return AL_OK;
+}
+
+static bool add_limit(struct al_arena *a, Airlore__V1__GetServerInfoResponse *m, const char *name,
+                      uint64_t v)
+{
+    Airlore__V1__GetServerInfoResponse__LimitsEntry *e =
+        al_msg_new(a, &airlore__v1__get_server_info_response__limits_entry__descriptor);
+    if (!e)
+        return false;
+    e->key = al_msg_str(a, al_str_c(name));
+    e->value = v;
+    m->limits[m->n_limits++] = e;
+    return e->key;
+}
+
+AL_UNARY(al_serve_server_info)
+{
+    (void)req;
+    struct al_coordinator *c = ctx;
+    struct al_arena *a = al_rpc_call_arena(call);
+    Airlore__V1__GetServerInfoResponse *m =
+        al_msg_new(a, &airlore__v1__get_server_info_response__descriptor);
+    if (!m)
+        return al_msg_no_memory(err);
+    m->version = al_msg_str(a, al_str_c(c->opt.version));
+    m->commit = al_msg_str(a, al_str_c(c->opt.commit));
+    m->role = al_msg_str(a, al_str_c(c->opt.role));
+    m->server_name = al_msg_str(a, al_str_c(c->opt.server_name));
+    m->embedder_id = al_msg_str(a, al_str_c(al_embedder_id(c->opt.embedder)));
+    m->dimension = al_embedder_dim(c->opt.embedder);
+    m->analyzer_version = AL_ANALYZER_VERSION;
+    m->store_format_version = 1;
+    m->start_time = al_msg_time(a, c->started_ms);
+    m->limits = al_msg_list(a, 8);
+    m->services = al_msg_list(a, 2);
+    struct al_shard_status st;
+    for (size_t i = 0; i < c->opt.router->n_shards; i++) {
+        c->opt.router->shards[i]->ops->get_status(c->opt.router->shards[i], &st);
+        m->reembed_due = m->reembed_due || st.stale_docs > 0;
+    }
+    bool ok = m->version && m->commit && m->role && m->server_name && m->embedder_id &&
+              m->start_time && m->limits && m->services;
+    ok = ok && add_limit(a, m, "query_k_max", AL_QUERY_K_MAX) &&
+         add_limit(a, m, "query_text_bytes_max", AL_QUERY_TEXT_BYTES_MAX) &&
+         add_limit(a, m, "item_bytes_max", AL_DOC_BODY_BYTES_MAX) &&
+         add_limit(a, m, "item_chunks_max", AL_DOC_CHUNKS_MAX) &&
+         add_limit(a, m, "ingest_window", AL_INGEST_WINDOW);
+    if (!ok)
+        return al_msg_no_memory(err);
+    m->services[m->n_services++] = al_msg_str(a, AL_STR("airlore.v1.KnowledgeService"));
+    m->services[m->n_services++] = al_msg_str(a, AL_STR("airlore.v1.AdminService"));
+    *ret_reply = &m->base;
+    return AL_OK;
+}
+
+/* ---- teams ---- */
+
+AL_UNARY(al_serve_create_team)
+{
+    struct al_coordinator *c = ctx;
+    const Airlore__V1__CreateTeamRequest *m = (const Airlore__V1__CreateTeamRequest *)req;
+    struct al_arena *a = al_rpc_call_arena(call);
+    struct al_team t;
+    AL_TRY(al_credential_require(al_call_credential(call), AL_ROLE_ADMIN, err));
+    AL_TRY(al_directory_add_team(c->directory, m->team_id, &t, err));
+    if (m->team && m->team->named_in_community) {
+        AL_TRY(al_directory_set_team_named(c->directory, t.name, true, err));
+        t.named = true;
+    }
+    Airlore__V1__CreateTeamResponse *out =
+        al_msg_new(a, &airlore__v1__create_team_response__descriptor);
+    if (!out || !(out->team = msg_team(c, a, &t)))
+        return al_msg_no_memory(err);
+    *ret_reply = &out->base;
+    return AL_OK;
+}
+
+AL_UNARY(al_serve_get_team)
+{
+    struct al_coordinator *c = ctx;
+    const Airlore__V1__GetTeamRequest *m = (const Airlore__V1__GetTeamRequest *)req;
+    struct al_arena *a = al_rpc_call_arena(call);
+    char name[AL_NAME_BYTES_MAX + 1];
+    struct al_team t;
+    AL_TRY(team_of(m->name, name, err));
+    AL_TRY(own_team_or_admin(al_call_credential(call), name, err));
+    AL_TRY(al_directory_get_team(c->directory, name, &t, err));
+    Airlore__V1__GetTeamResponse *out = al_msg_new(a, &airlore__v1__get_team_response__descriptor);
+    if (!out || !(out->team = msg_team(c, a, &t)))
+        return al_msg_no_memory(err);
+    *ret_reply = &out->base;
+    return AL_OK;
+}
+
+AL_UNARY(al_serve_list_teams)
+{
+    struct al_coordinator *c = ctx;
+    const Airlore__V1__ListTeamsRequest *m = (const Airlore__V1__ListTeamsRequest *)req;
+    struct al_arena *a = al_rpc_call_arena(call);
+    struct al_team *list;
+    size_t n;
+    size_t from;
+    size_t to;
+    AL_TRY(al_credential_require(al_call_credential(call), AL_ROLE_ADMIN, err));
+    AL_TRY(al_directory_list_teams(c->directory, a, &list, &n, err));
+    AL_TRY(page_of(m->page_size, m->page_token, n, &from, &to, err));
+    Airlore__V1__ListTeamsResponse *out =
+        al_msg_new(a, &airlore__v1__list_teams_response__descriptor);
+    if (!out || !(out->teams = al_msg_list(a, to - from)))
+        return al_msg_no_memory(err);
+    for (size_t i = from; i < to; i++) {
+        out->teams[out->n_teams] = msg_team(c, a, &list[i]);
+        if (!out->teams[out->n_teams++])
+            return al_msg_no_memory(err);
+    }
+    out->next_page_token = next_page(a, to, n);
+    *ret_reply = &out->base;
+    return out->next_page_token ? AL_OK : al_msg_no_memory(err);
+}
+
+AL_UNARY(al_serve_update_team)
+{
+    struct al_coordinator *c = ctx;
+    const Airlore__V1__UpdateTeamRequest *m = (const Airlore__V1__UpdateTeamRequest *)req;
+    struct al_arena *a = al_rpc_call_arena(call);
+    char name[AL_NAME_BYTES_MAX + 1];
+    struct al_team t;
+    AL_TRY(team_of(m->name, name, err));
+    AL_TRY(al_credential_require(al_call_credential(call), AL_ROLE_ADMIN, err));
+    if (m->_display_name_case || m->etag[0])
+        return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",
+                         "team: display names and etags are not there yet");
+    if (m->_named_in_community_case)
+        AL_TRY(al_directory_set_team_named(c->directory, name, m->named_in_community, err));
+    AL_TRY(al_directory_get_team(c->directory, name, &t, err));
+    Airlore__V1__UpdateTeamResponse *out =
+        al_msg_new(a, &airlore__v1__update_team_response__descriptor);
+    if (!out || !(out->team = msg_team(c, a, &t)))
+        return al_msg_no_memory(err);
+    *ret_reply = &out->base;
+    return AL_OK;
+}
+
+/* ---- deployments ---- */
+
+static enum al_code make_key(struct al_coordinator *c, struct al_arena *a, const struct al_key *want,
+                             Airlore__V1__Key **ret, char **ret_secret, struct al_err *err)
+{
+    char text[AL_KEY_TEXT_MAX];
+    struct al_key k;
+    AL_TRY(al_directory_add_key(c->directory, want, text, &k, err));
+    *ret = msg_key(a, &k);
+    *ret_secret = al_msg_str(a, al_str_c(text));
+    explicit_bzero(text, sizeof text);
+    return *ret && *ret_secret ? AL_OK : al_msg_no_memory(err);
+}
+
+AL_UNARY(al_serve_create_deployment)
+{
+    struct al_coordinator *c = ctx;
+    const Airlore__V1__CreateDeploymentRequest *m =
+        (const Airlore__V1__CreateDeploymentRequest *)req;
+    struct al_arena *a = al_rpc_call_arena(call);
+    const struct al_credential *cred = al_call_credential(call);
+    char team[AL_NAME_BYTES_MAX + 1];
+    struct al_deployment d;
+    AL_TRY(al_credential_require(cred, AL_ROLE_ADMIN, err));
+    AL_TRY(team_of(m->parent[0] ? m->parent : cred->key->team, team, err));
+    AL_TRY(al_directory_add_deployment(c->directory, team, m->deployment_id, &d, err));
+    Airlore__V1__CreateDeploymentResponse *out =
+        al_msg_new(a, &airlore__v1__create_deployment_response__descriptor);
+    if (!out || !(out->deployment = msg_deployment(a, &d)))
+        return al_msg_no_memory(err);
+    if (m->create_key) {
+        struct al_key want = {.role = AL_ROLE_CONTRIBUTOR};
+        snprintf(want.team, sizeof want.team, "%s", d.team);
+        snprintf(want.deployment, sizeof want.deployment, "%s", d.name);
+        AL_TRY(make_key(c, a, &want, &out->key, &out->secret, err));
+    }
+    *ret_reply = &out->base;
+    return AL_OK;
+}
+
+static enum al_code find_deployment(struct al_coordinator *c, const char *team, const char *full,
+                                    struct al_arena *a, struct al_deployment *ret,
+                                    struct al_err *err)
+{
+    struct al_deployment *list;
+    size_t n;
+    AL_TRY(al_directory_list_deployments(c->directory, team, a, &list, &n, err));
+    const char *last = strrchr(full, '/');
+    for (size_t i = 0; last && i < n; i++) {
+        if (strcmp(list[i].name, last + 1) == 0) {
+            *ret = list[i];
+            return AL_OK;
+        }
+    }
+    return AL_FAIL_R(err, AL_NOT_FOUND, "DEPLOYMENT_NOT_FOUND", "deployment: '%.100s' does not exist",
+                     full);
+}
+
+AL_UNARY(al_serve_get_deployment)
+{
+    struct al_coordinator *c = ctx;
+    const Airlore__V1__GetDeploymentRequest *m = (const Airlore__V1__GetDeploymentRequest *)req;
+    struct al_arena *a = al_rpc_call_arena(call);
+    char team[AL_NAME_BYTES_MAX + 1];
+    const char *rest = strstr(m->name, "/deployments/");
+    char *parent = al_arena_strndup(a, m->name, rest ? (size_t)(rest - m->name) : 0);
+    struct al_deployment d;
+    if (!parent)
+        return al_msg_no_memory(err);
+    AL_TRY(team_of(parent, team, err));
+    AL_TRY(own_team_or_admin(al_call_credential(call), team, err));
+    AL_TRY(find_deployment(c, team, m->name, a, &d, err));
+    Airlore__V1__GetDeploymentResponse *out =
+        al_msg_new(a, &airlore__v1__get_deployment_response__descriptor);
+    if (!out || !(out->deployment = msg_deployment(a, &d)))
+        return al_msg_no_memory(err);
+    *ret_reply = &out->base;
+    return AL_OK;
+}
+
+AL_UNARY(al_serve_list_deployments)
+{
+    struct al_coordinator *c = ctx;
+    const Airlore__V1__ListDeploymentsRequest *m = (const Airlore__V1__ListDeploymentsRequest *)req;
+    struct al_arena *a = al_rpc_call_arena(call);
+    const struct al_credential *cred = al_call_credential(call);
+    char team[AL_NAME_BYTES_MAX + 1];
+    struct al_deployment *list;
+    size_t n;
+    size_t from;
+    size_t to;
+    AL_TRY(team_of(m->parent[0] ? m->parent : cred->key->team, team, err));
+    AL_TRY(own_team_or_admin(cred, team, err));
+    AL_TRY(al_directory_list_deployments(c->directory, team, a, &list, &n, err));
+    AL_TRY(page_of(m->page_size, m->page_token, n, &from, &to, err));
+    Airlore__V1__ListDeploymentsResponse *out =
+        al_msg_new(a, &airlore__v1__list_deployments_response__descriptor);
+    if (!out || !(out->deployments = al_msg_list(a, to - from)))
+        return al_msg_no_memory(err);
+    for (size_t i = from; i < to; i++) {
+        out->deployments[out->n_deployments] = msg_deployment(a, &list[i]);
+        if (!out->deployments[out->n_deployments++])
+            return al_msg_no_memory(err);
+    }
+    out->next_page_token = next_page(a, to, n);
+    *ret_reply = &out->base;
+    return out->next_page_token ? AL_OK : al_msg_no_memory(err);
+}
+
+/* ---- keys ---- */
+
+static enum al_code copy_name(const char *what, const char *name, char *out, struct al_err *err)
+{
+    const char *last = strrchr(name, '/');
+    last = last ? last + 1 : name;
+    if (strlen(last) > AL_NAME_BYTES_MAX)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_NAME", "%s: name too long", what);
+    snprintf(out, AL_NAME_BYTES_MAX + 1, "%s", last);
+    return AL_OK;
+}
+
+/* A key has one role: the highest of those asked for. */
+static enum al_code wanted_key(const Airlore__V1__Key *m, struct al_arena *a, struct al_key *want,
+                               struct al_err *err)
+{
+    want->role = (enum al_role)0;
+    for (size_t i = 0; i < m->n_roles; i++) {
+        if ((unsigned)m->roles[i] > AL_ROLE_ADMIN)
+            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ENUM", "role: %d is none",
+                             (int)m->roles[i]);
+        if ((enum al_role)m->roles[i] > want->role)
+            want->role = (enum al_role)m->roles[i];
+    }
+    if (want->role == 0)
+        want->role = AL_ROLE_READER;
+    snprintf(want->note, sizeof want->note, "%s", m->display_name);
+    AL_TRY(copy_name("deployment", m->deployment, want->deployment, err));
+    if (m->n_readable_teams > AL_READABLE_TEAMS_MAX)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_MANY", "key: at most %u readable teams",
+                         AL_READABLE_TEAMS_MAX);
+    want->readable = al_arena_array(a, m->n_readable_teams + 1, sizeof *want->readable);
+    if (!want->readable)
+        return al_msg_no_memory(err);
+    for (size_t i = 0; i < m->n_readable_teams; i++)
+        AL_TRY(copy_name("team", m->readable_teams[i], want->readable[want->n_readable++], err));
+    if (m->expire_time && m->expire_time->seconds > 0)
+        want->expires_ms = (uint64_t)m->expire_time->seconds * 1000;
+    return AL_OK;
+}
+
+AL_UNARY(al_serve_create_key)
+{
+    struct al_coordinator *c = ctx;
+    const Airlore__V1__CreateKeyRequest *m = (const Airlore__V1__CreateKeyRequest *)req;
+    struct al_arena *a = al_rpc_call_arena(call);
+    const struct al_credential *cred = al_call_credential(call);
+    struct al_key want = {0};
+    static const Airlore__V1__Key none = AIRLORE__V1__KEY__INIT;
+    AL_TRY(al_credential_require(cred, AL_ROLE_ADMIN, err));
+    AL_TRY(team_of(m->parent[0] ? m->parent : cred->key->team, want.team, err));
+    AL_TRY(wanted_key(m->key ? m->key : &none, a, &want, err));
+    Airlore__V1__CreateKeyResponse *out =
+        al_msg_new(a, &airlore__v1__create_key_response__descriptor);
+    if (!out)
+        return al_msg_no_memory(err);
+    AL_TRY(make_key(c, a, &want, &out->key, &out->secret, err));
+    *ret_reply = &out->base;
+    return AL_OK;
+}
+
+AL_UNARY(al_serve_list_keys)
+{
+    struct al_coordinator *c = ctx;
+    const Airlore__V1__ListKeysRequest *m = (const Airlore__V1__ListKeysRequest *)req;
+    struct al_arena *a = al_rpc_call_arena(call);
+    const struct al_credential *cred = al_call_credential(call);
+    char team[AL_NAME_BYTES_MAX + 1];
+    struct al_key *list;
+    size_t n;
+    size_t from;
+    size_t to;
+    AL_TRY(al_credential_require(cred, AL_ROLE_ADMIN, err));
+    AL_TRY(team_of(m->parent[0] ? m->parent : cred->key->team, team, err));
+    AL_TRY(al_directory_list_keys(c->directory, team, a, &list, &n, err));
+    AL_TRY(page_of(m->page_size, m->page_token, n, &from, &to, err));
+    Airlore__V1__ListKeysResponse *out =
+        al_msg_new(a, &airlore__v1__list_keys_response__descriptor);
+    if (!out || !(out->keys = al_msg_list(a, to - from)))
+        return al_msg_no_memory(err);
+    uint64_t now = al_clock_wall_ms(c->opt.clock);
+    for (size_t i = from; i < to; i++) {
+        bool ended = list[i].revoked || (list[i].expires_ms && list[i].expires_ms <= now);
+        if (ended && !m->show_ended)
+            continue;
+        out->keys[out->n_keys] = msg_key(a, &list[i]);
+        if (!out->keys[out->n_keys++])
+            return al_msg_no_memory(err);
+    }
+    out->next_page_token = next_page(a, to, n);
+    *ret_reply = &out->base;
+    return out->next_page_token ? AL_OK : al_msg_no_memory(err);
+}
+
+static enum al_code find_key(struct al_coordinator *c, const char *name, struct al_arena *a,
+                             struct al_key *ret, struct al_err *err)
+{
+    const char *id = strrchr(name, '/');
+    id = id ? id + 1 : name;
+    struct al_key *list;
+    size_t n;
+    AL_TRY(al_directory_list_keys(c->directory, NULL, a, &list, &n, err));
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(list[i].id, id) == 0) {
+            *ret = list[i];
+            return AL_OK;
+        }
+    }
+    return AL_FAIL_R(err, AL_NOT_FOUND, "KEY_NOT_FOUND", "key: '%.64s' does not exist", id);
+}
+
+AL_UNARY(al_serve_revoke_key)
+{
+    struct al_coordinator *c = ctx;
+    const Airlore__V1__RevokeKeyRequest *m = (const Airlore__V1__RevokeKeyRequest *)req;
+    struct al_arena *a = al_rpc_call_arena(call);
+    struct al_key k;
+    AL_TRY(al_credential_require(al_call_credential(call), AL_ROLE_ADMIN, err));
+    AL_TRY(find_key(c, m->name, a, &k, err));
+    if (strcmp(k.id, al_call_credential(call)->key->id) == 0)
+        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "LAST_ONE",
+                         "key: it is the one in use; revoke it with another admin key");
+    AL_TRY(al_directory_revoke_key(c->directory, k.id, err));
+    k.revoked = true;
+    Airlore__V1__RevokeKeyResponse *out =
+        al_msg_new(a, &airlore__v1__revoke_key_response__descriptor);
+    if (!out || !(out->key = msg_key(a, &k)))
+        return al_msg_no_memory(err);
+    *ret_reply = &out->base;
+    return AL_OK;
+}
+
+/* ---- quotas: of a key; calls a second on the wire, requests a minute inside ---- */
+
+static Airlore__V1__Quota *msg_quota(struct al_arena *a, const struct al_key *k)
+{
+    Airlore__V1__Quota *m = al_msg_new(a, &airlore__v1__quota__descriptor);
+    if (!m)
+        return NULL;
+    m->name = al_arena_printf(a, "teams/%s/keys/%s/quota", k->team, k->id);
+    m->_calls_per_second_case = AIRLORE__V1__QUOTA___CALLS_PER_SECOND_CALLS_PER_SECOND;
+    m->calls_per_second = (double)k->quota.requests_per_minute / 60;
+    m->_max_ingest_bytes_per_day_case =
+        AIRLORE__V1__QUOTA___MAX_INGEST_BYTES_PER_DAY_MAX_INGEST_BYTES_PER_DAY;
+    m->max_ingest_bytes_per_day = k->quota.ingest_bytes_per_day;
+    return m->name ? m : NULL;
+}
+
+/* "teams/t/keys/k/quota" without its end. */
+static enum al_code key_of_quota(struct al_coordinator *c, const char *name, struct al_arena *a,
+                                 struct al_key *ret, struct al_err *err)
+{
+    struct al_str s = al_str_c(name);
+    if (al_str_ends(s, AL_STR("/quota")))
+        s.n -= 6;
+    char *copy = al_msg_str(a, s);
+    return copy ? find_key(c, copy, a, ret, err) : al_msg_no_memory(err);
+}
+
+AL_UNARY(al_serve_get_quota)
+{
+    struct al_coordinator *c = ctx;
+    const Airlore__V1__GetQuotaRequest *m = (const Airlore__V1__GetQuotaRequest *)req;
+    struct al_arena *a = al_rpc_call_arena(call);
+    struct al_key k;
+    AL_TRY(al_credential_require(al_call_credential(call), AL_ROLE_ADMIN, err));
+    AL_TRY(key_of_quota(c, m->name, a, &k, err));
+    Airlore__V1__GetQuotaResponse *out =
+        al_msg_new(a, &airlore__v1__get_quota_response__descriptor);
+    if (!out || !(out->quota = msg_quota(a, &k)))
+        return al_msg_no_memory(err);
+    *ret_reply = &out->base;
+    return AL_OK;
+}
+
+AL_UNARY(al_serve_update_quota)
+{
+    struct al_coordinator *c = ctx;
+    const Airlore__V1__UpdateQuotaRequest *m = (const Airlore__V1__UpdateQuotaRequest *)req;
+    struct al_arena *a = al_rpc_call_arena(call);
+    struct al_key k;
+    AL_TRY(al_credential_require(al_call_credential(call), AL_ROLE_ADMIN, err));
+    AL_TRY(key_of_quota(c, m->name, a, &k, err));
+    const Airlore__V1__Quota *q = m->quota;
+    if (q && (q->_max_items_case || q->_max_bytes_case || q->_items_per_second_case || q->_max_concurrent_calls_case ||
+              q->_max_jobs_case || q->_max_llm_usd_case || q->_max_deployments_case))
+        return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",
+                         "quota: only calls_per_second and max_ingest_bytes_per_day are there yet");
+    if (q && q->_calls_per_second_case) {
+        if (!(q->calls_per_second >= 0 && q->calls_per_second <= 1e6))
+            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "OUT_OF_RANGE",
+                             "quota: calls a second are not in 0 to 1,000,000");
+        k.quota.requests_per_minute = (uint32_t)(q->calls_per_second * 60 + 0.5);
+    }
+    if (q && q->_max_ingest_bytes_per_day_case)
+        k.quota.ingest_bytes_per_day = q->max_ingest_bytes_per_day;
+    AL_TRY(al_directory_set_quota(c->directory, k.id, &k.quota, err));
+    Airlore__V1__UpdateQuotaResponse *out =
+        al_msg_new(a, &airlore__v1__update_quota_response__descriptor);
+    if (!out || !(out->quota = msg_quota(a, &k)))
+        return al_msg_no_memory(err);
+    *ret_reply = &out->base;
+    return AL_OK;
+}

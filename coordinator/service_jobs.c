@@ -1,0 +1,380 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "service.h"
+#include "work.h"
+
+#define WATCH_STEP_MS 5000u
+#define LIST_MAX 1000u
+
+/* ---- conversions ---- */
+
+static bool fill_results(struct al_arena *a, const struct al_job *j, Airlore__V1__Job *m)
+{
+    m->result = al_msg_list(a, j->n_results);
+    if (!m->result)
+        return false;
+    for (size_t i = 0; i < j->n_results; i++) {
+        Airlore__V1__Job__ResultEntry *e =
+            al_msg_new(a, &airlore__v1__job__result_entry__descriptor);
+        if (!e)
+            return false;
+        e->key = al_msg_str(a, j->results[i].key);
+        e->value = al_msg_str(a, j->results[i].value);
+        if (!e->key || !e->value)
+            return false;
+        m->result[m->n_result++] = e;
+    }
+    return true;
+}
+
+static bool fill_error(struct al_arena *a, const struct al_job *j, Airlore__V1__Job *m)
+{
+    if (j->state != AL_JOB_FAILED)
+        return true;
+    m->error = al_msg_new(a, &airlore__v1__error__descriptor);
+    if (!m->error)
+        return false;
+    m->error->code = j->error_code;
+    m->error->message = al_msg_str(a, j->error);
+    return m->error->message;
+}
+
+static bool fill_times(struct al_arena *a, const struct al_job *j, Airlore__V1__Job *m)
+{
+    m->create_time = al_msg_time(a, j->created_ms);
+    if (j->started_ms && !(m->start_time = al_msg_time(a, j->started_ms)))
+        return false;
+    if (j->ended_ms && !(m->end_time = al_msg_time(a, j->ended_ms)))
+        return false;
+    return m->create_time;
+}
+
+static Airlore__V1__Job *msg_job(struct al_coordinator *c, struct al_arena *a,
+                                 const struct al_job *j)
+{
+    Airlore__V1__Job *m = al_msg_new(a, &airlore__v1__job__descriptor);
+    Airlore__V1__JobProgress *p = al_msg_new(a, &airlore__v1__job_progress__descriptor);
+    if (!m || !p)
+        return NULL;
+    p->done = (uint64_t)(j->done * 1000 + 0.5);
+    p->total = 1000;
+    p->unit = al_msg_str(a, AL_STR("permille"));
+    p->message = al_msg_str(a, j->message);
+    m->progress = p;
+    m->name = al_arena_printf(a, "jobs/" AL_STR_FMT, AL_STR_ARG(j->id));
+    m->type = al_msg_str(a, j->type);
+    m->job_class = (Airlore__V1__JobClass)j->job_class;
+    m->state = (Airlore__V1__JobState)j->state;
+    m->team = al_msg_str(a, j->team);
+    m->attempt = j->attempt;
+    m->executor = al_msg_str(
+        a, j->state == AL_JOB_RUNNING ? al_str_c(c->opt.server_name) : AL_STR(""));
+    m->etag = al_arena_printf(a, "%llu", (unsigned long long)j->version);
+    bool ok = p->unit && p->message && m->name && m->type && m->team && m->executor && m->etag &&
+              fill_results(a, j, m) && fill_error(a, j, m) && fill_times(a, j, m);
+    return ok ? m : NULL;
+}
+
+static struct al_str id_of(const char *name)
+{
+    return al_str_c(strncmp(name, "jobs/", 5) == 0 ? name + 5 : name);
+}
+
+/* Jobs of other teams are seen by admins only. */
+static enum al_code get_job(struct al_coordinator *c, struct al_rpc_call *call, const char *name,
+                            struct al_arena *a, struct al_job *ret, struct al_err *err)
+{
+    const struct al_credential *cred = al_call_credential(call);
+    AL_TRY(al_jobs_get(c->jobs, id_of(name), a, ret, err));
+    if (cred->key->role == AL_ROLE_ADMIN || al_str_is(ret->team, cred->key->team))
+        return AL_OK;
+    return AL_FAIL_R(err, AL_NOT_FOUND, "JOB_NOT_FOUND", "job: '%.64s' does not exist", name);
+}
+
+/* ---- submitting maintenance ---- */
+
+static enum al_code submit(struct al_coordinator *c, struct al_rpc_call *call, const char *type,
+                           const char *id, struct al_str args, Airlore__V1__Job **ret,
+                           struct al_err *err)
+{
+    const struct al_credential *cred = al_call_credential(call);
+    struct al_arena *a = al_rpc_call_arena(call);
+    struct al_job j;
+    AL_TRY(al_credential_require(cred, AL_ROLE_ADMIN, err));
+    AL_TRY(al_jobs_submit(c->jobs, type, al_str_c(id), al_str_c(cred->key->team), args, a, &j, err));
+    *ret = msg_job(c, a, &j);
+    return *ret ? AL_OK : al_msg_no_memory(err);
+}
+
+static enum al_code whole_only(size_t n_shards, struct al_err *err)
+{
+    if (!n_shards)
+        return AL_OK;
+    return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",
+                     "shards: naming single ones is not there yet; leave them out for all");
+}
+
+AL_UNARY(al_serve_verify_shards)
+{
+    const Airlore__V1__VerifyShardsRequest *m = (const Airlore__V1__VerifyShardsRequest *)req;
+    AL_TRY(whole_only(m->n_shards, err));
+    if (m->repair)
+        return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",
+                         "verify: repair is not there yet; a damaged segment is rebuilt at start");
+    Airlore__V1__VerifyShardsResponse *out =
+        al_msg_new(al_rpc_call_arena(call), &airlore__v1__verify_shards_response__descriptor);
+    if (!out)
+        return al_msg_no_memory(err);
+    AL_TRY(submit(ctx, call, "verify", m->job_id, AL_STR(""), &out->job, err));
+    *ret_reply = &out->base;
+    return AL_OK;
+}
+
+AL_UNARY(al_serve_compact_shards)
+{
+    const Airlore__V1__CompactShardsRequest *m = (const Airlore__V1__CompactShardsRequest *)req;
+    AL_TRY(whole_only(m->n_shards, err));
+    Airlore__V1__CompactShardsResponse *out =
+        al_msg_new(al_rpc_call_arena(call), &airlore__v1__compact_shards_response__descriptor);
+    if (!out)
+        return al_msg_no_memory(err);
+    AL_TRY(submit(ctx, call, "compact", m->job_id, AL_STR(""), &out->job, err));
+    *ret_reply = &out->base;
+    return AL_OK;
+}
+
+AL_UNARY(al_serve_reembed)
+{
+    const Airlore__V1__ReembedRequest *m = (const Airlore__V1__ReembedRequest *)req;
+    Airlore__V1__ReembedResponse *out =
+        al_msg_new(al_rpc_call_arena(call), &airlore__v1__reembed_response__descriptor);
+    if (!out)
+        return al_msg_no_memory(err);
+    AL_TRY(submit(ctx, call, "reembed", m->job_id, m->force ? AL_STR("force") : AL_STR(""),
+                  &out->job, err));
+    *ret_reply = &out->base;
+    return AL_OK;
+}
+
+/* ---- findings of a verify job ---- */
+
+static Airlore__V1__VerifyFinding *msg_finding(struct al_arena *a, struct al_str line)
+{
+    Airlore__V1__VerifyFinding *m = al_msg_new(a, &airlore__v1__verify_finding__descriptor);
+    if (!m)
+        return NULL;
+    struct al_str rest = al_str_sub(line, sizeof AL_FINDING_PREFIX - 1, SIZE_MAX);
+    unsigned shard = 0;
+    char *text = al_msg_str(a, rest);
+    if (!text)
+        return NULL;
+    if (sscanf(text, "shard %u", &shard) == 1)
+        m->shard = shard;
+    m->what = al_msg_str(a, AL_STR("store"));
+    m->reason = al_msg_str(a, AL_STR("DATA_CORRUPT"));
+    m->message = text;
+    return m->what && m->reason ? m : NULL;
+}
+
+AL_UNARY(al_serve_verify_findings)
+{
+    struct al_coordinator *c = ctx;
+    const Airlore__V1__ListVerifyFindingsRequest *m =
+        (const Airlore__V1__ListVerifyFindingsRequest *)req;
+    struct al_arena *a = al_rpc_call_arena(call);
+    struct al_job j;
+    AL_TRY(get_job(c, call, m->job, a, &j, err));
+    Airlore__V1__ListVerifyFindingsResponse *out =
+        al_msg_new(a, &airlore__v1__list_verify_findings_response__descriptor);
+    if (!out || !(out->findings = al_msg_list(a, j.n_log)))
+        return al_msg_no_memory(err);
+    for (size_t i = 0; i < j.n_log; i++) {
+        if (!al_str_starts(j.log[i], AL_STR(AL_FINDING_PREFIX)))
+            continue;
+        out->findings[out->n_findings] = msg_finding(a, j.log[i]);
+        if (!out->findings[out->n_findings++])
+            return al_msg_no_memory(err);
+    }
+    *ret_reply = &out->base;
+    return AL_OK;
+}
+
+/* ---- jobs ---- */
+
+AL_UNARY(al_serve_list_jobs)
+{
+    struct al_coordinator *c = ctx;
+    const Airlore__V1__ListJobsRequest *m = (const Airlore__V1__ListJobsRequest *)req;
+    struct al_arena *a = al_rpc_call_arena(call);
+    const struct al_credential *cred = al_call_credential(call);
+    struct al_job *list;
+    size_t n;
+    AL_TRY(al_jobs_list(c->jobs, a, &list, &n, err));
+    Airlore__V1__ListJobsResponse *out =
+        al_msg_new(a, &airlore__v1__list_jobs_response__descriptor);
+    if (!out || !(out->jobs = al_msg_list(a, n)))
+        return al_msg_no_memory(err);
+    uint64_t from = 0;
+    if (m->page_token[0] && !al_str_u64(al_str_c(m->page_token), &from))
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_PAGE_TOKEN",
+                         "page token: not one that this server gave");
+    size_t limit = m->page_size > 0 && m->page_size < (int32_t)LIST_MAX ? (size_t)m->page_size : 100;
+    size_t i = (size_t)from;
+    for (; i < n && out->n_jobs < limit; i++) {
+        bool hidden = cred->key->role != AL_ROLE_ADMIN && !al_str_is(list[i].team, cred->key->team);
+        if (hidden || (m->job_class && (int)m->job_class != (int)list[i].job_class) ||
+            (m->state && (int)m->state != (int)list[i].state) ||
+            (m->type[0] && !al_str_is(list[i].type, m->type)))
+            continue;
+        out->jobs[out->n_jobs] = msg_job(c, a, &list[i]);
+        if (!out->jobs[out->n_jobs++])
+            return al_msg_no_memory(err);
+    }
+    out->next_page_token = i < n ? al_arena_printf(a, "%zu", i) : al_msg_str(a, AL_STR(""));
+    *ret_reply = &out->base;
+    return out->next_page_token ? AL_OK : al_msg_no_memory(err);
+}
+
+AL_UNARY(al_serve_get_job)
+{
+    struct al_coordinator *c = ctx;
+    const Airlore__V1__GetJobRequest *m = (const Airlore__V1__GetJobRequest *)req;
+    struct al_arena *a = al_rpc_call_arena(call);
+    struct al_job j;
+    AL_TRY(get_job(c, call, m->name, a, &j, err));
+    Airlore__V1__GetJobResponse *out = al_msg_new(a, &airlore__v1__get_job_response__descriptor);
+    if (!out || !(out->job = msg_job(c, a, &j)))
+        return al_msg_no_memory(err);
+    *ret_reply = &out->base;
+    return AL_OK;
+}
+
+AL_UNARY(al_serve_cancel_job)
+{
+    struct al_coordinator *c = ctx;
+    const Airlore__V1__CancelJobRequest *m = (const Airlore__V1__CancelJobRequest *)req;
+    struct al_arena *a = al_rpc_call_arena(call);
+    struct al_job j;
+    AL_TRY(al_credential_require(al_call_credential(call), AL_ROLE_CONTRIBUTOR, err));
+    AL_TRY(get_job(c, call, m->name, a, &j, err));
+    AL_TRY(al_jobs_cancel(c->jobs, id_of(m->name), a, &j, err));
+    Airlore__V1__CancelJobResponse *out =
+        al_msg_new(a, &airlore__v1__cancel_job_response__descriptor);
+    if (!out || !(out->job = msg_job(c, a, &j)))
+        return al_msg_no_memory(err);
+    *ret_reply = &out->base;
+    return AL_OK;
+}
+
+static enum al_code send_job(struct al_coordinator *c, struct al_rpc_call *call,
+                             const struct al_job *j, bool with_log, size_t *sent,
+                             struct al_err *err)
+{
+    struct al_arena *a = al_rpc_call_scratch(call);
+    Airlore__V1__WatchJobResponse out = AIRLORE__V1__WATCH_JOB_RESPONSE__INIT;
+    out.job = msg_job(c, a, j);
+    out.log_lines = al_msg_list(a, j->n_log);
+    if (!out.job || !out.log_lines)
+        return al_msg_no_memory(err);
+    for (size_t i = *sent; with_log && i < j->n_log; i++) {
+        out.log_lines[out.n_log_lines] = al_msg_str(a, j->log[i]);
+        if (!out.log_lines[out.n_log_lines++])
+            return al_msg_no_memory(err);
+    }
+    *sent = j->n_log;
+    return al_rpc_write(call, &out.base, err);
+}
+
+static enum al_code watch(struct al_coordinator *c, struct al_rpc_call *call, struct al_str id,
+                          bool with_log, struct al_arena *scratch, struct al_err *err)
+{
+    uint64_t version = 0;
+    size_t sent = 0;
+    for (;;) {
+        struct al_job j;
+        al_arena_reset(scratch);
+        uint64_t deadline = al_clock_deadline(c->opt.clock, WATCH_STEP_MS);
+        AL_TRY(al_jobs_wait(c->jobs, id, version, deadline, scratch, &j, err));
+        if (al_rpc_call_is_cancelled(call))
+            return AL_FAIL(err, AL_CANCELLED, "job: the client has gone");
+        if (j.version > version)
+            AL_TRY(send_job(c, call, &j, with_log, &sent, err));
+        version = j.version;
+        if (j.state >= AL_JOB_SUCCEEDED)
+            return AL_OK;
+    }
+}
+
+AL_STREAM(al_serve_watch_job)
+{
+    struct al_coordinator *c = ctx;
+    struct al_arena *a = al_rpc_call_arena(call);
+    ProtobufCMessage *first = NULL;
+    AL_TRY(al_rpc_read(call, &first, err));
+    const Airlore__V1__WatchJobRequest *m = (const Airlore__V1__WatchJobRequest *)first;
+    if (!m)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "REQUIRED", "job: no request");
+    struct al_job j;
+    AL_TRY(get_job(c, call, m->name, a, &j, err));
+    struct al_arena scratch;
+    al_arena_init(&scratch, c->opt.mem, (size_t)16 << 20);
+    enum al_code code = watch(c, call, j.id, m->include_log, &scratch, err);
+    al_arena_fini(&scratch);
+    return code;
+}
+
+/* ---- pausing ---- */
+
+static bool fill_paused(struct al_coordinator *c, struct al_arena *a, Airlore__V1__JobClass **ret,
+                        size_t *ret_n)
+{
+    Airlore__V1__JobClass *list = al_arena_array(a, 8, sizeof *list);
+    if (!list)
+        return false;
+    size_t n = 0;
+    for (int k = AL_JOB_MAINTENANCE; k <= AL_JOB_DEPLOY; k++) {
+        if (al_jobs_is_paused(c->jobs, (enum al_job_class)k))
+            list[n++] = (Airlore__V1__JobClass)k;
+    }
+    *ret = list;
+    *ret_n = n;
+    return true;
+}
+
+static enum al_code set_paused(struct al_coordinator *c, struct al_rpc_call *call, int job_class,
+                               bool paused, struct al_err *err)
+{
+    AL_TRY(al_credential_require(al_call_credential(call), AL_ROLE_ADMIN, err));
+    if (job_class < AL_JOB_MAINTENANCE || job_class > AL_JOB_DEPLOY)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ENUM", "class: %d is none", job_class);
+    return al_jobs_set_paused(c->jobs, (enum al_job_class)job_class, paused, err);
+}
+
+AL_UNARY(al_serve_pause_jobs)
+{
+    struct al_coordinator *c = ctx;
+    struct al_arena *a = al_rpc_call_arena(call);
+    const Airlore__V1__PauseJobsRequest *m = (const Airlore__V1__PauseJobsRequest *)req;
+    AL_TRY(set_paused(c, call, (int)m->job_class, true, err));
+    Airlore__V1__PauseJobsResponse *out =
+        al_msg_new(a, &airlore__v1__pause_jobs_response__descriptor);
+    if (!out || !fill_paused(c, a, &out->paused_classes, &out->n_paused_classes))
+        return al_msg_no_memory(err);
+    *ret_reply = &out->base;
+    return AL_OK;
+}
+
+AL_UNARY(al_serve_resume_jobs)
+{
+    struct al_coordinator *c = ctx;
+    struct al_arena *a = al_rpc_call_arena(call);
+    const Airlore__V1__ResumeJobsRequest *m = (const Airlore__V1__ResumeJobsRequest *)req;
+    AL_TRY(set_paused(c, call, (int)m->job_class, false, err));
+    Airlore__V1__ResumeJobsResponse *out =
+        al_msg_new(a, &airlore__v1__resume_jobs_response__descriptor);
+    if (!out || !fill_paused(c, a, &out->paused_classes, &out->n_paused_classes))
+        return al_msg_no_memory(err);
+    *ret_reply = &out->base;
+    return AL_OK;
+}

@@ -1,0 +1,40 @@
+/* tables.h - the rows of the system shard: table numbers and encodings.
+ *
+ * Every value starts with a format byte; an unknown newer one is refused with AL_FAILED_PRECONDITION, reason FORMAT_NEWER.
+ *
+ * Thread: any thread (pure functions).
+ */
+#ifndef AIRLORE_COORDINATOR_TABLES_H
+#define AIRLORE_COORDINATOR_TABLES_H
+
+#include "airlore/directory.h"
+
+#define AL_TABLE_TEAM 1u       /* name -> team */
+#define AL_TABLE_DEPLOYMENT 2u /* team '/' name -> deployment */
+#define AL_TABLE_KEY 3u        /* key id -> key and hash */
+#define AL_TABLE_COUNTER 4u    /* "space" -> next number */
+#define AL_TABLE_PROMOTION 5u  /* (in the owner's space) document id -> community id */
+#define AL_TABLE_JOB 6u        /* job id -> record */
+
+#define AL_KEY_HASH_BYTES 32u
+
+/* A key as stored. */
+struct al_key_row {
+    struct al_key key; /* readable: in the arena */
+    uint8_t salt[16];
+    uint8_t hash[AL_KEY_HASH_BYTES];
+};
+
+/* Append the encoding. */
+void al_team_encode(const struct al_team *t, struct al_buf *b);
+void al_deployment_encode(const struct al_deployment *d, struct al_buf *b);
+void al_key_encode(const struct al_key_row *k, struct al_buf *b);
+
+/* Decode; AL_DATA_LOSS when malformed. */
+AL_NODISCARD enum al_code al_team_decode(struct al_str v, struct al_team *ret, struct al_err *err);
+AL_NODISCARD enum al_code al_deployment_decode(struct al_str v, struct al_deployment *ret,
+                                               struct al_err *err);
+AL_NODISCARD enum al_code al_key_decode(struct al_str v, struct al_arena *a, struct al_key_row *ret,
+                                        struct al_err *err);
+
+#endif

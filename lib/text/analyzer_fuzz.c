@@ -1,0 +1,55 @@
+/* Any bytes to the analyzer and the snippet maker: terms and spans stay inside the text. */
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "airlore/analyzer.h"
+#include "airlore/snippet.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct seen {
+    size_t size;
+    uint32_t position;
+};
+
+static void check(void *u, const struct al_term *t)
+{
+    struct seen *s = u;
+    AL_ASSERT(t->term.n > 0 && t->term.n <= AL_TERM_BYTES_MAX);
+    AL_ASSERT(t->start < t->end && t->end <= s->size);
+    AL_ASSERT(t->position >= s->position);
+    AL_ASSERT(al_str_is_utf8(t->term));
+    s->position = t->position;
+}
+
+static void check_snippet(struct al_analyzer *an, struct al_str text)
+{
+    struct al_arena a;
+    struct al_str terms[2] = {AL_STR("a"), AL_STR("task")};
+    struct al_snippet s;
+    struct al_span *spans = NULL;
+    size_t n = 0;
+    al_arena_init(&a, NULL, (size_t)16 << 20);
+    if (al_snippet_make(an, text, terms, 2, 120, &a, &s, NULL) == AL_OK)
+        for (size_t i = 0; i < s.n_highlights; i++)
+            AL_ASSERT(s.highlights[i].start < s.highlights[i].end &&
+                      s.highlights[i].end <= s.text.n);
+    if (al_sentences(text, &a, &spans, &n, NULL) == AL_OK)
+        for (size_t i = 0; i < n; i++)
+            AL_ASSERT(spans[i].start < spans[i].end && spans[i].end <= text.n &&
+                      (i == 0 || spans[i].start >= spans[i - 1].end));
+    al_arena_fini(&a);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct al_analyzer *a = NULL;
+    struct al_str text = {(const char *)data, size};
+    struct seen s = {.size = size};
+    if (al_analyzer_acquire(&a, NULL) != AL_OK)
+        return 0;
+    al_analyzer_run(a, text, check, &s);
+    check_snippet(a, text);
+    al_analyzer_release(a);
+    return 0;
+}

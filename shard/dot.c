@@ -1,0 +1,56 @@
+#include "dot.h"
+
+#include <string.h>
+
+#if defined(__clang__) /* the other compiler fuses nothing in its strict mode */
+#pragma STDC FP_CONTRACT OFF
+#endif
+
+#define LANES 8u
+#define STEP (4u * LANES)
+
+typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
+
+/* The same source is compiled twice, for this machine's wide registers and for any machine. */
+#define DOT_BODY                                                                           \
+    lanes s0 = {0};                                                                        \
+    lanes s1 = {0};                                                                        \
+    lanes s2 = {0};                                                                        \
+    lanes s3 = {0};                                                                        \
+    size_t i = 0;                                                                          \
+    for (; i + STEP <= dim; i += STEP) {                                                   \
+        lanes x[4];                                                                        \
+        lanes y[4];                                                                        \
+        memcpy(x, a + i, sizeof x);                                                        \
+        memcpy(y, b + i, sizeof y);                                                        \
+        s0 += x[0] * y[0];                                                                 \
+        s1 += x[1] * y[1];                                                                 \
+        s2 += x[2] * y[2];                                                                 \
+        s3 += x[3] * y[3];                                                                 \
+    }                                                                                      \
+    s0 = (s0 + s1) + (s2 + s3);                                                            \
+    float sum = ((s0[0] + s0[4]) + (s0[1] + s0[5])) + ((s0[2] + s0[6]) + (s0[3] + s0[7])); \
+    for (; i < dim; i++)                                                                   \
+        sum += a[i] * b[i];                                                                \
+    return sum;
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static float dot_avx2(const float *a, const float *b, size_t dim)
+{
+    DOT_BODY
+}
+#endif
+
+static float dot_any(const float *a, const float *b, size_t dim)
+{
+    DOT_BODY
+}
+
+float al_dot(const float *a, const float *b, size_t dim)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2"))
+        return dot_avx2(a, b, dim);
+#endif
+    return dot_any(a, b, dim);
+}

@@ -1,0 +1,122 @@
+/* The footer of a sealed file. */
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "sealed.h"
+
+#define MAGIC 0x3147455345524c41u /* "ALRESEG1" */
+
+static void put_fixed(struct al_buf *b, const char *p, size_t n)
+{
+    al_buf_add(b, p, n);
+}
+
+void al_seg_footer_encode(struct al_seg_footer *f, struct al_buf *b)
+{
+    static const char zeros[AL_SEG_FOOTER_BYTES];
+    size_t start = b->n;
+    al_buf_u64le(b, MAGIC);
+    al_buf_u32le(b, f->format);
+    al_buf_u32le(b, f->analyzer_version);
+    al_buf_u32le(b, f->dim);
+    al_buf_u32le(b, f->n_docs);
+    al_buf_u32le(b, f->n_rows);
+    al_buf_u32le(b, f->n_vecs);
+    al_buf_u32le(b, f->n_spaces);
+    al_buf_u32le(b, f->n_terms);
+    al_buf_u64le(b, f->first);
+    al_buf_u64le(b, f->last);
+    put_fixed(b, f->index_name, sizeof f->index_name);
+    put_fixed(b, f->embedder_id, sizeof f->embedder_id);
+    for (size_t i = 0; i < AL_SECTION_COUNT; i++) {
+        al_buf_u64le(b, f->sections[i].at);
+        al_buf_u64le(b, f->sections[i].bytes);
+        al_buf_u64le(b, f->sections[i].hash);
+    }
+    if (b->failed)
+        return;
+    al_buf_add(b, zeros, AL_SEG_FOOTER_BYTES - 8 - (b->n - start));
+    if (b->failed)
+        return;
+    f->content_hash = XXH3_64bits(b->p + start, AL_SEG_FOOTER_BYTES - 8);
+    al_buf_u64le(b, f->content_hash);
+}
+
+static void take_fixed(struct al_reader *r, char *p, size_t n)
+{
+    struct al_str s = al_reader_bytes(r, n);
+    if (s.n == n)
+        memcpy(p, s.p, n);
+    p[n - 1] = '\0';
+}
+
+/* Sections follow each other at aligned places, zeros between, and end where the footer starts. */
+static bool sections_fit(const uint8_t *p, size_t n, const struct al_seg_footer *f)
+{
+    uint64_t at = 0;
+    uint64_t limit = n - AL_SEG_FOOTER_BYTES;
+    for (size_t i = 0; i < AL_SECTION_COUNT; i++) {
+        if (f->sections[i].at != at || f->sections[i].bytes > limit - at)
+            return false;
+        at += f->sections[i].bytes;
+        for (; at % AL_SEG_ALIGN; at++)
+            if (at >= limit || p[at] != 0)
+                return false;
+    }
+    return at == limit;
+}
+
+enum al_code al_seg_footer_decode(const uint8_t *p, size_t n, struct al_seg_footer *ret,
+                                  struct al_err *err)
+{
+    if (n < AL_SEG_FOOTER_BYTES || n % AL_SEG_ALIGN)
+        return AL_FAIL(err, AL_DATA_LOSS, "segment: file is cut off");
+    const uint8_t *at = p + n - AL_SEG_FOOTER_BYTES;
+    struct al_reader r = al_reader_of((struct al_str){(const char *)at, AL_SEG_FOOTER_BYTES});
+    struct al_seg_footer f = {0};
+    uint64_t magic = al_reader_u64le(&r);
+    f.format = al_reader_u32le(&r);
+    f.analyzer_version = al_reader_u32le(&r);
+    f.dim = al_reader_u32le(&r);
+    f.n_docs = al_reader_u32le(&r);
+    f.n_rows = al_reader_u32le(&r);
+    f.n_vecs = al_reader_u32le(&r);
+    f.n_spaces = al_reader_u32le(&r);
+    f.n_terms = al_reader_u32le(&r);
+    f.first = al_reader_u64le(&r);
+    f.last = al_reader_u64le(&r);
+    take_fixed(&r, f.index_name, sizeof f.index_name);
+    take_fixed(&r, f.embedder_id, sizeof f.embedder_id);
+    for (size_t i = 0; i < AL_SECTION_COUNT; i++) {
+        f.sections[i].at = al_reader_u64le(&r);
+        f.sections[i].bytes = al_reader_u64le(&r);
+        f.sections[i].hash = al_reader_u64le(&r);
+    }
+    struct al_reader tail =
+        al_reader_of((struct al_str){(const char *)at + AL_SEG_FOOTER_BYTES - 8, 8});
+    f.content_hash = al_reader_u64le(&tail);
+    if (magic != MAGIC || f.content_hash != XXH3_64bits(at, AL_SEG_FOOTER_BYTES - 8))
+        return AL_FAIL(err, AL_DATA_LOSS, "segment: footer is damaged");
+    if (f.format > AL_SEG_FORMAT)
+        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "FORMAT_NEWER",
+                         "segment: format %u was written by a newer version", f.format);
+    if (f.format != AL_SEG_FORMAT || !sections_fit(p, n, &f))
+        return AL_FAIL(err, AL_DATA_LOSS, "segment: footer is malformed");
+    *ret = f;
+    return AL_OK;
+}
+
+enum al_code al_sealed_check_sums(const uint8_t *p, const struct al_seg_footer *f,
+                                  struct al_err *err)
+{
+    static const char *const names[AL_SECTION_COUNT] = {
+        "documents", "rows",  "spaces",     "attributes", "vector rows", "vectors",
+        "postings",  "skips", "dictionary", "terms",      "graph",
+    };
+    for (size_t i = 0; i < AL_SECTION_COUNT; i++)
+        if (XXH3_64bits(p + f->sections[i].at, f->sections[i].bytes) != f->sections[i].hash)
+            return AL_FAIL(err, AL_DATA_LOSS, "segment: checksum of its %s differs", names[i]);
+    return AL_OK;
+}

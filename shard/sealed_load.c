@@ -1,0 +1,357 @@
+/* Loading a sealed file: map, check sums, check tables, and only then believe it. */
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "airlore/analyzer.h"
+#include "sealed.h"
+
+static bool find_postings(const struct al_segment *seg, struct al_str term,
+                          struct al_postings_view *ret)
+{
+    const struct al_sealed *s = (const struct al_sealed *)(const void *)seg;
+    uint32_t low = 0;
+    uint32_t high = s->footer.n_terms;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        const struct al_seg_term *t = &s->terms[mid];
+        int c = al_str_cmp((struct al_str){s->term_text + t->text_at, t->text_bytes}, term);
+        if (c == 0) {
+            *ret = (struct al_postings_view){s->postings + t->postings_at, t->postings_bytes,
+                                             t->n_rows, s->skips + t->skips_at};
+            return true;
+        }
+        if (c < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return false;
+}
+
+uint32_t al_sealed_find_doc(const struct al_sealed *s, uint32_t space, uint64_t docno)
+{
+    uint32_t low = 0;
+    uint32_t high = s->seg.n_docs;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        const struct al_seg_doc *d = &s->seg.docs[mid];
+        if (d->space == space && d->docno == docno)
+            return mid;
+        if (d->space < space || (d->space == space && d->docno < docno))
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return AL_ROW_NONE;
+}
+
+void al_sealed_unref(struct al_sealed *s)
+{
+    if (!s || atomic_fetch_sub(&s->refs, 1) > 1)
+        return;
+    if (s->index)
+        s->index->ops->destroy(s->index);
+    if (s->disk)
+        s->disk->ops->unmap(s->disk, &s->map);
+    struct al_mem *mem = s->seg.mem;
+    al_segment_fini(&s->seg);
+    al_mem_free(mem, s);
+}
+
+/* ---- tables ---- */
+
+static enum al_code malformed(struct al_err *err, const char *what)
+{
+    return AL_FAIL(err, AL_DATA_LOSS, "segment: %s malformed", what);
+}
+
+/* Sizes of the sections against the counts of the footer. */
+static bool sizes_fit(const struct al_seg_footer *f)
+{
+    uint64_t vec_rows = f->sections[AL_SECTION_VEC_ROWS].bytes;
+    bool partial = f->n_vecs < f->n_rows;
+    return f->n_docs < AL_SEG_ROWS_MAX && f->n_rows < AL_SEG_ROWS_MAX && f->n_vecs <= f->n_rows &&
+           f->sections[AL_SECTION_DOCS].bytes == (uint64_t)f->n_docs * sizeof(struct al_seg_doc) &&
+           f->sections[AL_SECTION_ROWS].bytes == (uint64_t)f->n_rows * sizeof(struct al_seg_row) &&
+           f->sections[AL_SECTION_SPACES].bytes ==
+               (uint64_t)f->n_spaces * sizeof(struct al_seg_space) &&
+           vec_rows == (partial ? (uint64_t)f->n_vecs * sizeof(uint32_t) : 0) && f->dim < 65536 &&
+           f->sections[AL_SECTION_VECTORS].bytes == (uint64_t)f->n_vecs * f->dim * sizeof(float) &&
+           f->sections[AL_SECTION_TERMS].bytes ==
+               (uint64_t)f->n_terms * sizeof(struct al_seg_term) &&
+           f->sections[AL_SECTION_SKIPS].bytes % sizeof(struct al_skip) == 0 && f->first <= f->last;
+}
+
+/* How far the walk over the documents has come. */
+struct walk {
+    uint64_t blob;
+    uint32_t row;
+    uint32_t vec;
+};
+
+static bool doc_fits(const struct al_sealed *s, uint32_t i, struct walk *w, uint64_t blob_bytes)
+{
+    const struct al_seg_doc *d = &s->seg.docs[i];
+    uint64_t index = d->docno >> 20;
+    if (d->blob_at != w->blob || d->id_bytes == 0 || d->id_bytes > AL_DOC_ID_BYTES_MAX ||
+        (uint64_t)d->id_bytes + d->attr_bytes > blob_bytes - w->blob)
+        return false;
+    if (d->row_first != w->row || d->n_rows > s->footer.n_rows - w->row || d->vec_first != w->vec ||
+        d->n_vecs > s->footer.n_vecs - w->vec || d->n_vecs > d->n_rows)
+        return false;
+    if (index <= s->footer.first || index > s->footer.last)
+        return false;
+    for (uint32_t k = 0; k < d->n_rows; k++)
+        if (s->seg.rows[w->row + k].doc != i)
+            return false;
+    for (uint32_t v = w->vec; v < w->vec + d->n_vecs && s->seg.vec_rows; v++) {
+        uint32_t row = s->seg.vec_rows[v];
+        if (row < w->row || row >= w->row + d->n_rows ||
+            (v > w->vec && row <= s->seg.vec_rows[v - 1]))
+            return false;
+    }
+    w->blob += (uint64_t)d->id_bytes + d->attr_bytes;
+    w->row += d->n_rows;
+    w->vec += d->n_vecs;
+    return s->seg.vec_rows || s->footer.n_vecs == 0 || d->n_vecs == d->n_rows;
+}
+
+static bool space_fits(const struct al_sealed *s, const struct al_seg_space *p, struct walk *w,
+                       uint64_t blob_bytes)
+{
+    const struct al_seg_doc *docs = s->seg.docs;
+    uint64_t n_terms = 0;
+    if (p->row_first != w->row || p->n_docs == 0 || p->n_docs > s->footer.n_docs - p->doc_first)
+        return false;
+    for (uint32_t i = p->doc_first; i < p->doc_first + p->n_docs; i++) {
+        if (docs[i].space != p->space || (i > p->doc_first && docs[i].docno <= docs[i - 1].docno) ||
+            !doc_fits(s, i, w, blob_bytes))
+            return false;
+        for (uint32_t row = docs[i].row_first; row < w->row; row++)
+            n_terms += s->seg.rows[row].n_terms;
+    }
+    return n_terms == p->n_terms && w->row - p->row_first == p->n_rows;
+}
+
+static bool docs_fit(const struct al_sealed *s, uint64_t blob_bytes)
+{
+    struct walk w = {0};
+    uint32_t doc = 0;
+    for (uint32_t i = 0; i < s->footer.n_spaces; i++) {
+        const struct al_seg_space *p = &s->seg.ranges[i];
+        if (p->doc_first != doc || (i > 0 && p->space <= p[-1].space) ||
+            !space_fits(s, p, &w, blob_bytes))
+            return false;
+        doc += p->n_docs;
+    }
+    return doc == s->footer.n_docs && w.row == s->footer.n_rows && w.vec == s->footer.n_vecs &&
+           w.blob == blob_bytes;
+}
+
+static bool terms_fit(const struct al_sealed *s, uint64_t text_bytes, uint64_t postings_bytes,
+                      uint64_t n_skips)
+{
+    uint64_t text = 0;
+    uint64_t postings = 0;
+    uint64_t skips = 0;
+    struct al_str before = {"", 0};
+    for (uint32_t i = 0; i < s->footer.n_terms; i++) {
+        const struct al_seg_term *t = &s->terms[i];
+        if (t->text_at != text || t->text_bytes > text_bytes - text || t->postings_at != postings ||
+            t->postings_bytes > postings_bytes - postings || t->n_rows == 0 ||
+            t->n_rows > s->footer.n_rows || t->skips_at != skips ||
+            al_skips_of(t->n_rows) > n_skips - skips)
+            return false;
+        struct al_str term = {s->term_text + text, t->text_bytes};
+        if (t->text_bytes == 0 || al_str_cmp(before, term) >= 0)
+            return false;
+        before = term;
+        text += t->text_bytes;
+        postings += t->postings_bytes;
+        skips += al_skips_of(t->n_rows);
+    }
+    return text == text_bytes && postings == postings_bytes && skips == n_skips;
+}
+
+enum al_code al_sealed_check_tables(const struct al_sealed *s, uint64_t blob_bytes,
+                                    uint64_t text_bytes, uint64_t postings_bytes, uint64_t n_skips,
+                                    struct al_err *err)
+{
+    if (!docs_fit(s, blob_bytes))
+        return malformed(err, "table of documents");
+    if (!terms_fit(s, text_bytes, postings_bytes, n_skips))
+        return malformed(err, "dictionary");
+    return AL_OK;
+}
+
+/* ---- loading ---- */
+
+static const void *section(const struct al_sealed *s, enum al_seg_section i)
+{
+    return s->map.p + s->footer.sections[i].at;
+}
+
+static void show_tables(struct al_sealed *s, const struct al_sealed_options *opt)
+{
+    struct al_segment *g = &s->seg;
+    g->find = find_postings;
+    g->is_sealed = true;
+    g->dim = opt->dim;
+    g->n_docs = s->footer.n_docs;
+    g->n_rows = s->footer.n_rows;
+    g->n_vecs = s->footer.n_vecs;
+    g->n_ranges = s->footer.n_spaces;
+    g->docs = section(s, AL_SECTION_DOCS);
+    g->rows = section(s, AL_SECTION_ROWS);
+    g->ranges = section(s, AL_SECTION_SPACES);
+    g->blob = section(s, AL_SECTION_BLOB);
+    g->vectors = section(s, AL_SECTION_VECTORS);
+    g->vec_rows =
+        s->footer.sections[AL_SECTION_VEC_ROWS].bytes ? section(s, AL_SECTION_VEC_ROWS) : NULL;
+    s->postings = section(s, AL_SECTION_POSTINGS);
+    s->skips = section(s, AL_SECTION_SKIPS);
+    s->terms = section(s, AL_SECTION_TERMS);
+    s->term_text = section(s, AL_SECTION_TERM_TEXT);
+}
+
+/* Vectors of another embedder are not searched. */
+static enum al_code settle_vectors(struct al_sealed *s, const struct al_sealed_options *opt,
+                                   struct al_err *err)
+{
+    bool ours = al_str_is(opt->embedder_id, s->footer.embedder_id);
+    if (ours && s->footer.dim != opt->dim)
+        return AL_FAIL(err, AL_DATA_LOSS, "segment: %u dimensions where the shard has %u",
+                       s->footer.dim, opt->dim);
+    if (!ours) {
+        s->seg.n_vecs = 0;
+        return AL_OK;
+    }
+    struct al_str graph = {section(s, AL_SECTION_GRAPH),
+                           s->footer.sections[AL_SECTION_GRAPH].bytes};
+    if (graph.n == 0 || strcmp(s->footer.index_name, opt->index->name) != 0)
+        return AL_OK;
+    AL_TRY_CTX(err,
+               opt->index->load(graph, s->seg.vectors, s->seg.n_vecs, opt->dim, s->seg.mem,
+                                &s->index, err),
+               "segment");
+    s->seg.index = s->index;
+    return AL_OK;
+}
+
+static enum al_code believe(struct al_sealed *s, const struct al_sealed_options *opt,
+                            struct al_err *err)
+{
+    const struct al_seg_footer *f = &s->footer;
+    AL_TRY(al_seg_footer_decode(s->map.p, s->map.n, &s->footer, err));
+    AL_TRY(al_sealed_check_sums(s->map.p, f, err));
+    if (f->analyzer_version != AL_ANALYZER_VERSION)
+        return AL_FAIL_R(err, AL_DATA_LOSS, "SEGMENT_STALE", "segment: of analyzer %u, not %u",
+                         f->analyzer_version, AL_ANALYZER_VERSION);
+    if (!sizes_fit(f))
+        return malformed(err, "section sizes");
+    show_tables(s, opt);
+    AL_TRY(al_sealed_check_tables(
+        s, f->sections[AL_SECTION_BLOB].bytes, f->sections[AL_SECTION_TERM_TEXT].bytes,
+        f->sections[AL_SECTION_POSTINGS].bytes,
+        f->sections[AL_SECTION_SKIPS].bytes / sizeof(struct al_skip), err));
+    AL_TRY(settle_vectors(s, opt, err));
+    if (al_segment_reserve(&s->seg, f->n_docs, f->n_spaces) != AL_OK)
+        return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "segment: out of memory");
+    for (uint32_t i = 0; i < f->n_docs; i++)
+        al_segment_count(&s->seg, i);
+    return AL_OK;
+}
+
+static struct al_sealed *sealed_alloc(const struct al_sealed_options *opt, struct al_err *err)
+{
+    struct al_sealed *s = al_mem_zalloc(opt->mem, sizeof *s);
+    if (!s) {
+        (void)AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "segment: out of memory");
+        return NULL;
+    }
+    atomic_init(&s->refs, 1);
+    s->seg.mem = opt->mem;
+    return s;
+}
+
+enum al_code al_sealed_load_bytes(const struct al_sealed_options *opt, const uint8_t *p, size_t n,
+                                  struct al_sealed **ret, struct al_err *err)
+{
+    struct al_sealed *s = sealed_alloc(opt, err);
+    if (!s)
+        return AL_RESOURCE_EXHAUSTED;
+    s->map = (struct al_map){p, n};
+    enum al_code code = believe(s, opt, err);
+    if (code == AL_OK)
+        *ret = s;
+    else
+        al_sealed_unref(s);
+    return code;
+}
+
+enum al_code al_sealed_load(const struct al_sealed_options *opt, const char *name,
+                            struct al_sealed **ret, struct al_err *err)
+{
+    char path[PATH_MAX];
+    AL_TRY(al_sealed_path(opt->dir, name, path, sizeof path, err));
+    struct al_sealed *s = sealed_alloc(opt, err);
+    if (!s)
+        return AL_RESOURCE_EXHAUSTED;
+    snprintf(s->name, sizeof s->name, "%s", name);
+    enum al_code code = opt->disk->ops->map(opt->disk, path, &s->map, err);
+    if (code == AL_OK) {
+        s->disk = opt->disk;
+        code = believe(s, opt, err);
+    } else if (code == AL_NOT_FOUND) {
+        code = AL_FAIL(err, AL_DATA_LOSS, "segment: file '%s' is absent", path);
+    }
+    if (code == AL_OK)
+        *ret = s;
+    else
+        al_sealed_unref(s);
+    return code;
+}
+
+/* ---- deep check ---- */
+
+static enum al_code check_list(const struct al_sealed *s, const struct al_seg_term *t,
+                               struct al_err *err)
+{
+    struct al_postings_view v = {s->postings + t->postings_at, t->postings_bytes, t->n_rows,
+                                 s->skips + t->skips_at};
+    struct al_cursor c;
+    uint32_t n = 0;
+    uint32_t last = AL_ROW_NONE;
+    for (al_cursor_init(&c, &v, s->seg.n_rows, true); c.row != AL_ROW_NONE; al_cursor_next(&c)) {
+        last = c.row;
+        n++;
+        if (n % AL_POSTINGS_BLOCK == 0 && n < t->n_rows) {
+            const struct al_skip *skip = &v.skips[n / AL_POSTINGS_BLOCK - 1];
+            if (skip->row_before != c.row || v.p + skip->offset != c.p)
+                return malformed(err, "skips");
+        }
+    }
+    if (c.damaged || n != t->n_rows || c.p != c.end || last == AL_ROW_NONE)
+        return malformed(err, "postings");
+    return AL_OK;
+}
+
+enum al_code al_sealed_check_deep(const struct al_sealed *s, struct al_err *err)
+{
+    for (uint32_t i = 0; i < s->footer.n_terms; i++)
+        AL_TRY(check_list(s, &s->terms[i], err));
+    struct al_arena a;
+    al_arena_init(&a, s->seg.mem, 1u << 20);
+    enum al_code code = AL_OK;
+    for (uint32_t i = 0; code == AL_OK && i < s->seg.n_docs; i++) {
+        struct al_doc d;
+        const struct al_seg_doc *have = &s->seg.docs[i];
+        code = al_doc_decode_attributes(al_segment_attributes(&s->seg, have), &a, &d, err);
+        if (code == AL_OK && (d.docno != have->docno || d.space != have->space))
+            code = malformed(err, "attributes");
+        al_arena_reset(&a);
+    }
+    al_arena_fini(&a);
+    return code;
+}

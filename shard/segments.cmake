@@ -1,0 +1,17 @@
+# The segments of a shard: filters, vector indexes, postings, sealed files, searching.
+set(AL_SEGMENT_SOURCES
+  version.c version_range.c filter.c filter_parse.c filter_resolve.c
+  dot.c index_flat.c
+  postings.c segment.c prepare.c growing.c sealed_footer.c sealed_write.c sealed_load.c
+  manifest.c segset.c segset_build.c segset_upkeep.c scope.c topk.c bm25.c vector_leg.c legs.c)
+set(AL_SEGMENT_PRIVATE al::vendor_xxhash m)
+set(AL_SEGMENT_TESTS version filter index segset)
+if(AL_WITH_VENDOR)
+  list(APPEND AL_SEGMENT_SOURCES index_faiss.c faiss_shim.cpp)
+  list(APPEND AL_SEGMENT_PRIVATE al::vendor_faiss)
+else()
+  set_source_files_properties(segset.c index_test.c segset_graph_test.c PROPERTIES COMPILE_DEFINITIONS AL_NO_FAISS)
+endif()
+
+# The inner loops of a search are useless without optimization, also in debug builds.
+set_source_files_properties(dot.c faiss_shim.cpp PROPERTIES COMPILE_OPTIONS -O2)

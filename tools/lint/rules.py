@@ -1,0 +1,109 @@
+"""The tables behind the checks. A new dependency is a line here and a decision record, or it does not pass."""
+
+from __future__ import annotations
+
+FUNCTION_LINES = 70
+FILE_LINES = 800
+
+# Function -> what to use instead.
+BANNED = {
+    "strcpy": "no bound; al_buf or memcpy with a known size",
+    "strcat": "no bound; al_buf",
+    "strncpy": "leaves texts unterminated; snprintf or memcpy",
+    "strncat": "its bound is not what it seems; al_buf",
+    "sprintf": "no bound; snprintf or al_buf",
+    "vsprintf": "no bound; vsnprintf",
+    "strtok": "hidden state; al_str_split",
+    "atoi": "no error; al_str_u64",
+    "atol": "no error; al_str_u64",
+    "atoll": "no error; al_str_u64",
+    "atof": "no error; al_str_f64",
+    "strtol": "easily misread; al_str_u64",
+    "gmtime": "shared state; gmtime_r",
+    "localtime": "shared state and the machine's zone; gmtime_r",
+    "ctime": "shared state",
+    "asctime": "shared state",
+    "rand": "weak and shared; the random port",
+    "srand": "weak and shared; the random port",
+    "alloca": "no bound; an arena",
+    "system": "a shell; posix_spawn",
+    "popen": "a shell; posix_spawn",
+    "gets": "no bound",
+    "mktemp": "a race; mkdtemp",
+    "tmpnam": "a race; mkdtemp",
+}
+# Where one of them is needed all the same, and why.
+BANNED_ALLOWED: dict[str, tuple[str, ...]] = {
+    "strtol": ("lib/base/str.c", "lib/base/config_value.c"),  # the parsers that everybody else calls
+}
+
+# Layer -> layers whose public headers it may include and whose targets it may link. Lower layers first.
+LAYERS: dict[str, tuple[str, ...]] = {
+    "proto": (),
+    "lib/base": (),
+    "tests/support": ("lib/base",),
+    "lib/rpc": ("lib/base", "proto"),
+    "lib/coord": ("lib/base",),
+    "lib/text": ("lib/base",),
+    "lib/learn": ("lib/base", "lib/text"),
+    "lib/pydag": ("lib/base", "lib/text"),
+    "lib/airflow": ("lib/base",),
+    "shard": ("lib/base", "lib/text"),
+    "node": ("lib/base", "lib/text", "proto", "lib/rpc", "shard"),
+    # The coordinator talks to shards through a port; docs/decisions/0009 says why it sees their types.
+    "coordinator": ("lib/base", "lib/text", "proto", "lib/rpc", "lib/coord", "lib/learn", "lib/pydag", "lib/airflow", "shard"),
+    "airlored": ("lib/base", "lib/text", "proto", "lib/rpc", "lib/coord", "shard", "node", "coordinator"),
+    "clients/c": ("lib/base", "proto", "lib/rpc"),
+    "clients/cli": ("lib/base", "proto", "clients/c"),
+    "bench": ("lib/base", "lib/text", "proto", "lib/rpc", "shard", "clients/c"),
+    "tests": ("lib/base", "lib/text", "proto", "lib/rpc", "lib/coord", "shard", "node", "coordinator", "clients/c",
+              "tests/support"),
+}
+# (layer, layer it uses) -> the only headers of it that it may include.
+NARROW: dict[tuple[str, str], tuple[str, ...]] = {
+    ("coordinator", "shard"): ("airlore/doc.h", "airlore/filter.h", "airlore/shard.h", "airlore/shard_port.h"),
+}
+# CMake target (al::NAME) -> layer.
+TARGETS = {
+    "proto": "proto", "base": "lib/base", "testing": "tests/support", "rpc": "lib/rpc", "coord": "lib/coord",
+    "coord_conformance": "lib/coord", "text": "lib/text", "learn": "lib/learn", "pydag": "lib/pydag", "airflow": "lib/airflow",
+    "shard": "shard", "node": "node", "coordinator": "coordinator", "client": "clients/c",
+}
+HELPER_TARGETS = {"warnings", "sanitize", "testing"}
+
+# Vendor header (a trailing slash: everything below) -> the files that adapt it. One vendor, one place.
+VENDORS: dict[str, tuple[str, ...]] = {
+    "grpc/": ("lib/rpc/*",),
+    "protobuf-c/": ("lib/rpc/*", "proto/*", "clients/cli/json_out.*"),
+    "rocksdb/": ("shard/store_rocksdb.c",),
+    "faiss/": ("shard/faiss_shim.cpp",),
+    "omp.h": ("shard/faiss_shim.cpp",),
+    "cblas.h": ("shard/faiss_shim.cpp",),
+    "roaring/": ("shard/*",),
+    "curl/": ("lib/airflow/curl.c",),
+    "microhttpd.h": ("node/http.c", "airlored/http.c", "coordinator/http.c"),
+    "yaml.h": ("lib/base/config_yaml.c", "lib/text/frontmatter.c"),
+    "cmark-gfm.h": ("lib/text/markdown.c",),
+    "cmark-gfm-core-extensions.h": ("lib/text/markdown.c",),
+    "cmark-gfm-extension_api.h": ("lib/text/markdown.c",),
+    "gumbo.h": ("lib/text/html.c",),
+    "pcre2.h": ("lib/text/redact.c",),
+    "tree_sitter/": ("lib/text/python.c",),
+    "libstemmer.h": ("lib/text/analyzer.c",),
+    "utf8proc.h": ("lib/text/unicode.c",),
+    "cld2/": ("lib/text/lang_cld2.cpp",),
+    "jansson.h": ("lib/text/notebook.c", "clients/cli/*", "airlored/runtime_file.c"),
+    "openssl/": (),
+    # Hash functions: no state, no handles, no errors; used where a hash is needed.
+    "sodium.h": ("lib/text/embedder.c", "coordinator/key_text.c", "coordinator/prepare.c",
+                 "airlored/admin_key.c"),
+    "xxhash.h": ("shard/*", "coordinator/seen.c", "clients/cli/ingest_feed.c"),
+    "cmocka.h": ("tests/support/*",),
+}
+VENDORS_IN_TESTS = ("*_test.c", "*fixture*", "tests/*", "*conformance*", "*_fuzz.c")
+
+# Reasons that no client ever sees over the wire, and so are not in the contract.
+LOCAL_REASONS = {
+    "BAD_CONFIG": "the configuration file; airlored ends with it before it serves",
+    "UNKNOWN_COMMAND": "the command line of airlore",
+}
