@@ -5,7 +5,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "airlore/clock.h"
 #include "http_socket.h"
 
 #define HEADER_BYTES_MAX 16384u
@@ -14,7 +13,7 @@
 struct place {
     int fd; /* -1: free */
     bool leaving;
-    uint64_t seen_ns; /* when it came, or when its last request was answered */
+    uint64_t seen; /* when it came, or its last request was answered: al_http.tick then */
 };
 
 struct al_http {
@@ -25,6 +24,7 @@ struct al_http {
     size_t n_places;
     size_t n_used;
     size_t n_leaving;
+    uint64_t tick;
     uint16_t port;
 };
 
@@ -83,13 +83,13 @@ static enum MHD_Result answer(void *u, struct MHD_Connection *c, const char *url
 static void answered(void *u, struct MHD_Connection *c, void **state,
                      enum MHD_RequestTerminationCode why)
 {
-    (void)u;
+    struct al_http *h = u;
     (void)state;
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct place *p = info ? info->socket_context : NULL;
     if (p && why == MHD_REQUEST_TERMINATED_COMPLETED_OK)
-        p->seen_ns = al_clock_mono_ns(al_clock_system());
+        p->seen = ++h->tick;
 }
 
 static void make_room(struct al_http *h)
@@ -97,7 +97,7 @@ static void make_room(struct al_http *h)
     struct place *oldest = NULL;
     for (size_t i = 0; i < h->n_places; i++) {
         struct place *p = &h->places[i];
-        if (p->fd >= 0 && !p->leaving && (!oldest || p->seen_ns < oldest->seen_ns))
+        if (p->fd >= 0 && !p->leaving && (!oldest || p->seen < oldest->seen))
             oldest = p;
     }
     if (!oldest)
@@ -120,7 +120,7 @@ static void arrived(struct al_http *h, struct MHD_Connection *c, void **context)
         struct place *p = &h->places[i];
         if (p->fd >= 0)
             continue;
-        *p = (struct place){info->connect_fd, false, al_clock_mono_ns(al_clock_system())};
+        *p = (struct place){.fd = info->connect_fd, .seen = ++h->tick};
         h->n_used++;
         *context = p;
         return;

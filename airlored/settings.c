@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #define FIELD(name_) offsetof(struct al_settings, name_)
-#define NO_RANGE NULL, NULL, NULL
 
 static const char *const roles[] = {"standalone", "node", "coordinator", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
@@ -28,8 +27,6 @@ static const struct al_config_key keys[] = {
      "Addresses of the coordination store of a cluster, with commas between."},
     {"shards", AL_CONFIG_U64, FIELD(shards), "1", "1", "256", NULL,
      "Number of shards of a new data folder, a power of two; fixed from then on."},
-    {"anonymous", AL_CONFIG_BOOL, FIELD(anonymous), "false", NO_RANGE,
-     "Requests without a key act as administrator of the team 'default'. On loopback only."},
     {"drain_grace", AL_CONFIG_DURATION, FIELD(drain_grace_ms), "10s", "0s", "10m", NULL,
      "How long calls in flight may go on after SIGTERM."},
     {"log.level", AL_CONFIG_CHOICE, FIELD(log_level), "info", NULL, NULL, log_levels,
@@ -165,10 +162,6 @@ static enum al_code check_addresses(struct al_settings *s, struct al_err *err)
         strcmp(s->grpc_address.host, s->http_address.host) == 0)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_CONFIG",
                          "http: '%.80s': the same address as of gRPC", s->http);
-    if (s->anonymous && !al_address_is_loopback(&s->grpc_address))
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_CONFIG",
-                         "anonymous: allowed on loopback only, but gRPC listens on '%.80s'",
-                         s->listen);
     return AL_OK;
 }
 

@@ -23,7 +23,6 @@ struct al_settings {
     uint64_t role; /* enum al_settings_role */
     char *etcd;
     uint64_t shards;
-    bool anonymous;
     uint64_t drain_grace_ms;
     uint64_t log_level;  /* enum al_log_level */
     uint64_t log_format; /* enum al_log_format */

@@ -94,7 +94,7 @@ char **al_msg_headings(struct al_arena *a, struct al_str heading, size_t *ret_n)
     return out;
 }
 
-struct al_str al_doc_meta(const struct al_doc *d, const char *key)
+struct al_str al_doc_find_meta(const struct al_doc *d, const char *key)
 {
     for (size_t i = 0; i < d->n_meta; i++) {
         if (al_str_is(d->meta[i].key, key))
@@ -183,7 +183,7 @@ static char **split_list(struct al_arena *a, struct al_str s, size_t *ret_n)
 static double quality_of(const struct al_doc *d)
 {
     char text[32];
-    struct al_str q = al_doc_meta(d, "quality");
+    struct al_str q = al_doc_find_meta(d, "quality");
     if (!q.n || q.n >= sizeof text)
         return 0;
     memcpy(text, q.p, q.n);
@@ -198,11 +198,11 @@ static Airlore__V1__ItemFacts *msg_facts(struct al_arena *a, const struct al_doc
     if (!m)
         return NULL;
     m->language = al_msg_str(a, d->lang);
-    m->author = al_msg_str(a, al_doc_meta(d, "author"));
-    m->airflow = al_msg_str(a, al_doc_meta(d, "airflow"));
-    m->topics = split_list(a, al_doc_meta(d, "topics"), &m->n_topics);
-    m->operators = split_list(a, al_doc_meta(d, "operators"), &m->n_operators);
-    m->links = split_list(a, al_doc_meta(d, "links"), &m->n_links);
+    m->author = al_msg_str(a, al_doc_find_meta(d, "author"));
+    m->airflow = al_msg_str(a, al_doc_find_meta(d, "airflow"));
+    m->topics = split_list(a, al_doc_find_meta(d, "topics"), &m->n_topics);
+    m->operators = split_list(a, al_doc_find_meta(d, "operators"), &m->n_operators);
+    m->links = split_list(a, al_doc_find_meta(d, "links"), &m->n_links);
     m->quality = quality_of(d);
     return m->language && m->author && m->airflow && m->topics && m->operators && m->links ? m
                                                                                           : NULL;
@@ -239,7 +239,7 @@ Airlore__V1__Item *al_msg_item(struct al_coordinator *c, struct al_arena *a, con
     m->url = al_msg_str(a, d->url);
     m->version = al_msg_str(a, d->version);
     m->source = al_msg_str(a, d->source);
-    m->content_checksum = al_msg_str(a, al_doc_meta(d, "source_checksum"));
+    m->content_checksum = al_msg_str(a, al_doc_find_meta(d, "source_checksum"));
     m->create_time = al_msg_time(a, d->created_ms);
     m->update_time = al_msg_time(a, d->updated_ms);
     m->facts = msg_facts(a, d);

@@ -120,8 +120,11 @@ static enum al_code read_content(struct prep *p)
 {
     struct al_str content;
     AL_TRY(redact(p, p->it->content, &content));
-    struct al_document_options opt = {
-        .format = format_of(p->it), .path = p->it->id, .title = p->it->title};
+    /* a file's name is a title of last resort; any other id says nothing that people would search for */
+    bool is_file = al_format_of_path(p->it->id) != AL_FORMAT_UNKNOWN;
+    struct al_document_options opt = {.format = format_of(p->it),
+                                      .path = is_file ? p->it->id : AL_STR(""),
+                                      .title = p->it->title};
     AL_TRY(al_document_read(&opt, content, p->a, &p->doc, p->err));
     /* the format may have hidden a secret (an entity, an escape): look once more at what it became */
     struct al_str clean;

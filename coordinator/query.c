@@ -372,8 +372,9 @@ static enum al_code explain_terms(struct run *r, const struct al_fused *f, struc
     if (r->q->explain && !h->terms)
         return no_memory(r->err);
     for (size_t i = 0; i < r->n_terms; i++) {
-        all += r->idf[i];
-        have += parts[i].tf ? r->idf[i] : 0;
+        double mass = al_relevance_is_filler(r->terms[i]) ? 0 : r->idf[i];
+        all += mass;
+        have += parts[i].tf ? mass : 0;
         if (h->terms && parts[i].tf)
             h->terms[h->n_terms++] = (struct al_explain_term){r->terms[i], parts[i].tf, r->idf[i],
                                                               (double)parts[i].score};
@@ -419,6 +420,7 @@ static enum al_code make_hit(struct run *r, const struct al_fused *f, struct al_
                        .vector_rank = f->vector_rank};
     double coverage = 0;
     AL_TRY(explain_terms(r, f, &h, &coverage));
+    h.coverage = coverage;
     h.relevance = al_relevance(coverage, r->vector ? h.vector_score : 0, (uint32_t)r->n_terms);
     AL_TRY(make_snippet(r, an, &h));
     *ret = h;

@@ -10,6 +10,12 @@
 
 #include <stdint.h>
 
+#include "airlore/str.h"
+
+/* Words that questions are made of ("how", "do", "my") say nothing about the answer: they do not count towards coverage. term:
+ * as the analyzer gives it. */
+bool al_relevance_is_filler(struct al_str term);
+
 /* coverage: share of the query's idf mass that the chunk has, unknown terms counted with the largest idf, [0, 1].
  * cosine: of the vectors, [-1, 1]; 0 without vectors. n_terms: distinct terms of the query. Gives [0, 1]. */
 double al_relevance(double coverage, double cosine, uint32_t n_terms);

@@ -104,7 +104,7 @@ Airlore__V1__Item *al_msg_item(struct al_coordinator *c, struct al_arena *a, con
                                Airlore__V1__ItemView view) AL_NODISCARD;
 
 /* A metadata value of a document, empty when absent. */
-struct al_str al_doc_meta(const struct al_doc *d, const char *key);
+struct al_str al_doc_find_meta(const struct al_doc *d, const char *key);
 
 /* Wait for a read-your-writes token; "" is none. */
 AL_NODISCARD enum al_code al_wait_token(struct al_coordinator *c, struct al_rpc_call *call,

@@ -287,7 +287,7 @@ static enum al_code check_one(struct al_coordinator *c, const struct al_target *
     if (code != AL_OK)
         return code;
     bool same = want->content_checksum[0] &&
-                al_str_is(al_doc_meta(&d, "source_checksum"), want->content_checksum) &&
+                al_str_is(al_doc_find_meta(&d, "source_checksum"), want->content_checksum) &&
                 (!source[0] || al_str_is(d.source, source)) &&
                 al_str_is(d.embedder_id, al_embedder_id(c->opt.embedder)) &&
                 d.analyzer_version == AL_ANALYZER_VERSION;
@@ -345,7 +345,7 @@ static enum al_code list_page(struct al_coordinator *c, const struct al_target *
         if (!s)
             return al_msg_no_memory(err);
         s->id = al_msg_str(a, page.docs[i].id);
-        s->content_checksum = al_msg_str(a, al_doc_meta(&page.docs[i], "source_checksum"));
+        s->content_checksum = al_msg_str(a, al_doc_find_meta(&page.docs[i], "source_checksum"));
         if (!s->id || !s->content_checksum)
             return al_msg_no_memory(err);
         out->sources[out->n_sources++] = s;

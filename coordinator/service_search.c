@@ -217,7 +217,7 @@ static bool fill_names(struct al_coordinator *c, struct al_arena *a, const struc
     m->url = al_msg_str(a, d->url);
     m->version = al_msg_str(a, d->version);
     m->source = al_msg_str(a, d->source);
-    m->airflow = al_msg_str(a, al_doc_meta(d, "airflow"));
+    m->airflow = al_msg_str(a, al_doc_find_meta(d, "airflow"));
     m->update_time = al_msg_time(a, d->updated_ms);
     m->space = space ? al_msg_str(a, al_str_c(space)) : NULL;
     return m->id && m->kind && m->title && m->owner && m->url && m->version && m->source &&
@@ -372,7 +372,7 @@ static Airlore__V1__AskSource *ask_source(struct al_coordinator *c, struct al_ar
     m->id = al_msg_str(a, d->id);
     m->title = al_msg_str(a, d->title);
     m->url = al_msg_str(a, d->url);
-    m->version = al_msg_str(a, d->version.n ? d->version : al_doc_meta(d, "airflow"));
+    m->version = al_msg_str(a, d->version.n ? d->version : al_doc_find_meta(d, "airflow"));
     m->scope = (Airlore__V1__Visibility)d->visibility;
     m->snippet = al_msg_str(a, h->snippet.text);
     m->owner = al_msg_owner(a, d);

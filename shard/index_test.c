@@ -250,27 +250,27 @@ static enum al_code load_copy(const struct al_index_factory *f, const char *p, s
 static void test_damaged_bytes_are_refused_or_harmless(void **state)
 {
     const struct al_index_factory *f = factory_of(state);
-    struct al_index *ix = build(f, 150);
+    struct al_index *ix = build(f, 70);
     struct al_buf b;
     struct al_err e = {0};
     al_buf_init(&b, NULL, 0);
     AL_CHECK_OK(ix->ops->save(ix, &b, &e), e);
     for (size_t n = 0; n < b.n; n++)
-        assert_int_equal(load_copy(f, b.p, n, 150), AL_DATA_LOSS);
-    assert_int_equal(load_copy(f, b.p, b.n, 150), AL_OK);
-    assert_int_equal(load_copy(f, b.p, b.n, 149), AL_DATA_LOSS);
-    assert_int_equal(load_copy(f, b.p, b.n, 151), AL_DATA_LOSS);
+        assert_int_equal(load_copy(f, b.p, n, 70), AL_DATA_LOSS);
+    assert_int_equal(load_copy(f, b.p, b.n, 70), AL_OK);
+    assert_int_equal(load_copy(f, b.p, b.n, 69), AL_DATA_LOSS);
+    assert_int_equal(load_copy(f, b.p, b.n, 71), AL_DATA_LOSS);
     size_t refused = 0;
     for (int i = 0; i < 2000; i++) {
-        size_t at = al_random_below(&w.random.random, i % 4 ? b.n : 170 < b.n ? 170 : b.n);
+        size_t at = al_random_below(&w.random.random, i % 4 ? b.n : 90 < b.n ? 90 : b.n);
         char was = b.p[at];
         b.p[at] = (char)(was ^ (char)(1 + al_random_below(&w.random.random, 255)));
-        refused += load_copy(f, b.p, b.n, 150) != AL_OK;
+        refused += load_copy(f, b.p, b.n, 70) != AL_OK;
         b.p[at] = was;
     }
     assert_true(refused > 500);
     al_buf_char(&b, 0);
-    assert_int_equal(load_copy(f, b.p, b.n, 150), AL_DATA_LOSS);
+    assert_int_equal(load_copy(f, b.p, b.n, 70), AL_DATA_LOSS);
     al_buf_fini(&b);
     ix->ops->destroy(ix);
 }

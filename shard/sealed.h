@@ -81,6 +81,10 @@ void al_seg_footer_encode(struct al_seg_footer *f, struct al_buf *b);
 AL_NODISCARD enum al_code al_seg_footer_decode(const uint8_t *p, size_t n,
                                                struct al_seg_footer *ret, struct al_err *err);
 
+/* Set all checksums of a file's bytes to what they hold. Tests and fuzzing of malformed content
+ * only. */
+void al_seg_forge(uint8_t *p, size_t n);
+
 struct al_sealed {
     struct al_segment seg; /* first */
     atomic_uint refs;

@@ -120,3 +120,34 @@ enum al_code al_sealed_check_sums(const uint8_t *p, const struct al_seg_footer *
             return AL_FAIL(err, AL_DATA_LOSS, "segment: checksum of its %s differs", names[i]);
     return AL_OK;
 }
+
+/* Where the footer keeps its sections. */
+#define SECTIONS_AT (8u + 8u * 4u + 16u + 16u + 128u)
+
+static uint64_t get_u64(const uint8_t *p)
+{
+    struct al_reader r = al_reader_of((struct al_str){(const char *)p, 8});
+    return al_reader_u64le(&r);
+}
+
+static void set_u64(uint8_t *p, uint64_t v)
+{
+    for (int i = 0; i < 8; i++)
+        p[i] = (uint8_t)(v >> (8 * i));
+}
+
+void al_seg_forge(uint8_t *p, size_t n)
+{
+    if (n < AL_SEG_FOOTER_BYTES)
+        return;
+    uint8_t *footer = p + n - AL_SEG_FOOTER_BYTES;
+    for (size_t i = 0; i < AL_SECTION_COUNT; i++) {
+        uint8_t *s = footer + SECTIONS_AT + i * 24;
+        uint64_t at = get_u64(s);
+        uint64_t bytes = get_u64(s + 8);
+        if (at <= n && bytes <= n - at)
+            set_u64(s + 16, XXH3_64bits(p + at, bytes));
+    }
+    set_u64(footer, MAGIC);
+    set_u64(footer + AL_SEG_FOOTER_BYTES - 8, XXH3_64bits(footer, AL_SEG_FOOTER_BYTES - 8));
+}

@@ -5,12 +5,12 @@ set(AL_SEGMENT_SOURCES
   postings.c segment.c prepare.c growing.c sealed_footer.c sealed_write.c sealed_load.c
   manifest.c segset.c segset_build.c segset_upkeep.c scope.c topk.c bm25.c vector_leg.c legs.c)
 set(AL_SEGMENT_PRIVATE al::vendor_xxhash m)
-set(AL_SEGMENT_TESTS version filter index segset)
+set(AL_SEGMENT_TESTS version filter index segset segset_fault segset_graph segset_threads)
 if(AL_WITH_VENDOR)
   list(APPEND AL_SEGMENT_SOURCES index_faiss.c faiss_shim.cpp)
   list(APPEND AL_SEGMENT_PRIVATE al::vendor_faiss)
 else()
-  set_source_files_properties(segset.c index_test.c segset_graph_test.c PROPERTIES COMPILE_DEFINITIONS AL_NO_FAISS)
+  set_source_files_properties(segset.c index_test.c segset_graph_test.c segset_fault_test.c PROPERTIES COMPILE_DEFINITIONS AL_NO_FAISS)
 endif()
 
 # The inner loops of a search are useless without optimization, also in debug builds.

@@ -555,9 +555,9 @@ static void test_concurrent_writers_share_syncs(void **state)
         }
         struct al_metric *writes = NULL;
         struct al_metric *groups = NULL;
-        AL_CHECK_OK(al_metrics_counter(m, "airlore_shard_writes_total", "", "shard=\"3\"", &writes, &err),
+        AL_CHECK_OK(al_metrics_counter(m, "airlore_shard_writes_total", "Log entries written.", "shard=\"3\"", &writes, &err),
                     err);
-        AL_CHECK_OK(al_metrics_counter(m, "airlore_shard_groups_total", "", "shard=\"3\"", &groups, &err),
+        AL_CHECK_OK(al_metrics_counter(m, "airlore_shard_groups_total", "Batches written: entries that shared one sync.", "shard=\"3\"", &groups, &err),
                     err);
         assert_int_equal((int)al_metric_value(writes), WRITERS * WRITES);
         assert_true(al_metric_value(groups) <= al_metric_value(writes));

@@ -14,6 +14,7 @@ tools/build.sh "$preset"
 mkdir -p build/reports
 junit=$PWD/build/reports/ctest-$what.xml
 rm -f "$junit"
+if [ "$what" = tsan ]; then export TSAN_OPTIONS="suppressions=$PWD/tools/tsan.supp:halt_on_error=1:second_deadlock_stack=1"; fi
 rc=0
 ctest --test-dir "build/$preset" "${labels[@]}" -j 2 --output-on-failure --no-tests=error --output-junit "$junit" "$@" || rc=$?
 exec python3 tools/test_summary.py "$junit" --exit-code "$rc"

@@ -126,6 +126,12 @@ bool al_cli_confirm(const struct al_cli *c, const char *question)
     return line[0] == 'y' || line[0] == 'Y';
 }
 
+/* "-" before a name of one letter, "--" before others. */
+static const char *dashes(enum al_cli_opt opt)
+{
+    return al_cli_opt_defs[opt].name[1] ? "--" : "-";
+}
+
 bool al_cli_u64(const struct al_cli *c, enum al_cli_opt opt, uint64_t min, uint64_t max,
                 uint64_t *inout)
 {
@@ -137,8 +143,8 @@ bool al_cli_u64(const struct al_cli *c, enum al_cli_opt opt, uint64_t min, uint6
         *inout = v;
         return true;
     }
-    al_cli_usage(c, "--%s '%.40s': not a whole number from %" PRIu64 " to %" PRIu64,
-                 al_cli_opt_defs[opt].name, text, min, max);
+    al_cli_usage(c, "%s%s '%.40s': not a whole number from %" PRIu64 " to %" PRIu64,
+                 dashes(opt), al_cli_opt_defs[opt].name, text, min, max);
     return false;
 }
 

@@ -138,7 +138,9 @@ static void test_deadline(void **state)
     assert_in_range(ms, 150, 5000);
     fixture_wait(&f->n_cancelled, 1); /* the handler saw it */
     fixture_wait(&f->n_done, 1);
-    assert_int_equal(atomic_load(&f->last_code), AL_DEADLINE_EXCEEDED);
+    /* The client gives up by its own clock, and its cancellation may be here first. */
+    assert_true(atomic_load(&f->last_code) == AL_DEADLINE_EXCEEDED ||
+                atomic_load(&f->last_code) == AL_CANCELLED);
 }
 
 struct waiter {

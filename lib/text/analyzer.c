@@ -7,9 +7,10 @@
 
 #include "unicode.h"
 
-/* A token with letters outside ASCII is cut here (ASCII tokens need no buffer and have no limit). */
+/* A token with letters outside ASCII is cut here (ASCII tokens need no buffer and have no limit).
+ */
 #define UNICODE_TOKEN_BYTES_MAX 1024u
-#define UNICODE_TOKEN_CPS_MAX (UNICODE_TOKEN_BYTES_MAX * 2u)
+#define UNICODE_TOKEN_CPS_MAX 2048u
 
 /* Stems of short words: a direct-mapped cache. */
 #define CACHE_WORD_MAX 23u
@@ -50,9 +51,9 @@ static struct {
 
 /* Lucene's English stop words, by length. */
 static const char *const stop_words[] = {
-    "a",    "an",    "and",   "are",  "as",   "at",   "be",    "but",  "by",   "for", "if",
-    "in",   "into",  "is",    "it",   "no",   "not",  "of",    "on",   "or",   "such", "that",
-    "the",  "their", "then",  "there", "these", "they", "this", "to",  "was",  "will", "with",
+    "a",   "an",    "and",  "are",   "as",    "at",   "be",   "but", "by",  "for",  "if",
+    "in",  "into",  "is",   "it",    "no",    "not",  "of",   "on",  "or",  "such", "that",
+    "the", "their", "then", "there", "these", "they", "this", "to",  "was", "will", "with",
 };
 
 enum al_code al_analyzer_create(struct al_mem *mem, struct al_analyzer **ret, struct al_err *err)
@@ -273,7 +274,8 @@ static void ascii_token(struct scan *s, const char *p, size_t n)
     ascii_part(s, p + from, n - from);
 }
 
-/* cps[0..n) lower case as UTF-8, cut at a character border; the length. *ret_ascii, *ret_full about the result. */
+/* cps[0..n) lower case as UTF-8, cut at a character border; the length. *ret_ascii, *ret_full about
+ * the result. */
 static size_t encode_lower(const uint32_t *cps, size_t n, char *out, bool *ret_ascii,
                            bool *ret_full)
 {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "airlore/testing.h"
+#include "text_fill.h"
 
 #define OUT_MAX 4096u
 
@@ -88,7 +89,10 @@ static const struct {
     {"Kana", "\xE3\x82\xBF\xE3\x82\xB9\xE3\x82\xAF",
      "\xE3\x82\xBF\xE3\x82\xB9 \xE3\x82\xB9\xE3\x82\xAF"},
     {"Thai", "\xE0\xB8\x87\xE0\xB8\xB2\xE0\xB8\x99", "\xE0\xB8\x87\xE0\xB8\xB2\xE0\xB8\x99"},
-    {"malformed separates", "foo\xFF" "bar\xC3", "foo bar"},
+    {"malformed separates",
+     "foo\xFF"
+     "bar\xC3",
+     "foo bar"},
     {"NUL separates", "", ""},
 };
 
@@ -153,16 +157,12 @@ static void test_long_terms_are_cut_at_characters(void **state)
     memset(text, 'x', 200);
     al_analyzer_run(a, (struct al_str){text, 200}, join, &j);
     assert_int_equal(j.n, AL_TERM_BYTES_MAX);
-    for (size_t i = 0; i < sizeof(text); i += 3)
-        memcpy(text + i, "\xEA\xB0\x80", 3);
     j = (struct joined){.ordered = true};
-    al_analyzer_run(a, (struct al_str){text, 3000}, join, &j);
+    al_analyzer_run(a, text_fill(text, sizeof(text), "\xEA\xB0\x80"), join, &j);
     assert_true(j.ordered);
     assert_true(al_str_is_utf8((struct al_str){j.p, j.n}));
-    for (size_t i = 0; i + 1 < sizeof(text); i += 2)
-        memcpy(text + i, "\xC3\xA9", 2);
     j = (struct joined){.ordered = true};
-    al_analyzer_run(a, (struct al_str){text, 3000}, join, &j);
+    al_analyzer_run(a, text_fill(text, sizeof(text), "\xC3\xA9"), join, &j);
     assert_true(j.ordered && al_str_is_utf8((struct al_str){j.p, j.n}));
     al_analyzer_destroy(a);
 }
@@ -177,18 +177,16 @@ static void count(void *u, const struct al_term *t)
 static void test_one_long_line(void **state)
 {
     (void)state;
-    static const char *const fills[] = {"x", "xY", "x_", "x.", "\xC3\xA9", "xxxxxxxx\xC3\xA9",
-                                        "\xED\x95\x9C", "\xE6\xB1\xA0", "\xFF", "9"};
+    static const char *const fills[] = {
+        "x",    "xY", "x_", "x.", "\xC3\xA9", "xxxxxxxx\xC3\xA9", "\xED\x95\x9C", "\xE6\xB1\xA0",
+        "\xFF", "9"};
     size_t max = 1u << 20;
     char *text = malloc(max);
     struct al_analyzer *a = analyzer();
     assert_non_null(text);
     for (size_t i = 0; i < AL_ARRAY_LEN(fills); i++) {
-        size_t n = strlen(fills[i]);
         size_t total = 0;
-        for (size_t k = 0; k + n <= max; k += n)
-            memcpy(text + k, fills[i], n);
-        al_analyzer_run(a, (struct al_str){text, max - max % n}, count, &total);
+        al_analyzer_run(a, text_fill(text, max, fills[i]), count, &total);
         AL_CHECK(fills[i], total > 0 || fills[i][0] == '\xFF');
     }
     al_analyzer_destroy(a);

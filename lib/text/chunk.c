@@ -60,7 +60,8 @@ static enum al_code flush(struct cutter *c, struct al_err *err)
     return add(c, c->start, c->end, c->heading, err);
 }
 
-/* Whether a piece may end in front of body[i]. rank 0: a blank line, 1: a line, 2: a sentence, 3: a word. */
+/* Whether a piece may end in front of body[i]. rank 0: a blank line, 1: a line, 2: a sentence, 3: a
+ * word. */
 static bool is_border(struct al_str body, uint32_t i, int rank)
 {
     char before = body.p[i - 1];
@@ -77,8 +78,8 @@ static bool is_border(struct al_str body, uint32_t i, int rank)
     }
 }
 
-/* Where to end a piece that starts at `start` and may have c->max bytes: the last border of the best kind in the
- * window's last two thirds. */
+/* Where to end a piece that starts at `start` and may have c->max bytes: the last border of the
+ * best kind in the window's last two thirds. */
 static uint32_t best_cut(const struct cutter *c, uint32_t start)
 {
     uint32_t last = start + c->max;
@@ -92,8 +93,8 @@ static uint32_t best_cut(const struct cutter *c, uint32_t start)
 }
 
 /* A unit that is larger than a chunk: cut it; its last piece stays open for neighbours. */
-static enum al_code cut_large(struct cutter *c, uint32_t start, uint32_t end,
-                              struct al_str heading, struct al_err *err)
+static enum al_code cut_large(struct cutter *c, uint32_t start, uint32_t end, struct al_str heading,
+                              struct al_err *err)
 {
     AL_TRY(flush(c, err));
     while (end - start > c->max) {

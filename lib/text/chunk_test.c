@@ -3,6 +3,7 @@
 
 #include "airlore/document.h"
 #include "airlore/testing.h"
+#include "text_fill.h"
 
 #define LIMIT ((size_t)64 << 20)
 
@@ -74,15 +75,18 @@ static void test_borders(void **state)
         const char *text;
         const char *first;
     } cases[] = {
-        {"blank line", "Aaaa aaaa. Aaaa aaaa aaaa aaa.\n\nBbbb bbbb. Bbbb\nbbbb bbbb bbbb bbbb bbbb.",
+        {"blank line",
+         "Aaaa aaaa. Aaaa aaaa aaaa aaa.\n\nBbbb bbbb. Bbbb\nbbbb bbbb bbbb bbbb bbbb.",
          "Aaaa aaaa. Aaaa aaaa aaaa aaa."},
         {"line", "Aaaa aaaa aaaa aaaa aaaa aaaa\nbbbb bbbb. Bbbb bbbb bbbb bbbb bbbb bbbb bbbb.",
          "Aaaa aaaa aaaa aaaa aaaa aaaa"},
-        {"sentence", "Aaaa aaaa aaaa aaaa aaaa aaaa aaa. Bbbb bbbb bbbb bbbb bbbb bbbb bbbb bbbb bbbb.",
+        {"sentence",
+         "Aaaa aaaa aaaa aaaa aaaa aaaa aaa. Bbbb bbbb bbbb bbbb bbbb bbbb bbbb bbbb bbbb.",
          "Aaaa aaaa aaaa aaaa aaaa aaaa aaa."},
         {"word", "aaaa aaaa aaaa aaaa aaaa aaaa aaaa aaaa aaaa aaaa aaaa aaaa aaaa aaaa aaaa",
          "aaaa aaaa aaaa aaaa aaaa aaaa aaaa aaaa aaaa aaaa aaaa aaaa"},
-        {"anywhere", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        {"anywhere",
+         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
          "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},
     };
     for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++) {
@@ -99,8 +103,9 @@ static void test_borders(void **state)
 static void test_cover(void **state)
 {
     (void)state;
-    static const char *const units[] = {"word ", "A sentence. ", "line\n", "para\n\n", "x",
-                                        "\xED\x95\x9C", "\xF0\x9F\x98\x80", "# head\n\ntext\n\n"};
+    static const char *const units[] = {
+        "word ", "A sentence. ", "line\n",           "para\n\n",
+        "x",     "\xED\x95\x9C", "\xF0\x9F\x98\x80", "# head\n\ntext\n\n"};
     static const uint32_t sizes[] = {64, 100, 2000};
     char *text = malloc(20000);
     assert_non_null(text);
@@ -108,10 +113,7 @@ static void test_cover(void **state)
         for (size_t k = 0; k < AL_ARRAY_LEN(sizes); k++)
             for (enum al_format f = AL_FORMAT_TEXT; f <= AL_FORMAT_PYTHON; f++) {
                 struct cut c;
-                size_t n = strlen(units[i]);
-                for (size_t at = 0; at + n <= 20000; at += n)
-                    memcpy(text + at, units[i], n);
-                cut(&c, f, (struct al_str){text, 20000 - 20000 % n}, sizes[k]);
+                cut(&c, f, text_fill(text, 20000, units[i]), sizes[k]);
                 assert_true(c.d.n_chunks > 0);
                 check_cover(units[i], &c, sizes[k]);
                 al_arena_fini(&c.a);
@@ -122,17 +124,20 @@ static void test_cover(void **state)
 static void test_too_many(void **state)
 {
     (void)state;
-    struct al_document_options opt = {
-        .format = AL_FORMAT_TEXT, .path = AL_STR("big.txt"), .chunk_bytes_max = 64, .chunks_max = 3};
+    struct al_document_options opt = {.format = AL_FORMAT_TEXT,
+                                      .path = AL_STR("big.txt"),
+                                      .chunk_bytes_max = 64,
+                                      .chunks_max = 3};
     char text[64 * 4];
     struct al_arena a;
     struct al_document d;
     struct al_err err = {0};
     memset(text, 'x', sizeof(text));
     al_arena_init(&a, NULL, LIMIT);
-    assert_int_equal(al_document_read(&opt, (struct al_str){text, 64 * 3}, &a, &d, &err), AL_OK);
+    assert_int_equal(al_document_read(&opt, (struct al_str){text, (size_t)64 * 3}, &a, &d, &err),
+                     AL_OK);
     assert_int_equal(d.n_chunks, 3);
-    enum al_code code = al_document_read(&opt, (struct al_str){text, 64 * 4}, &a, &d, &err);
+    enum al_code code = al_document_read(&opt, (struct al_str){text, (size_t)64 * 4}, &a, &d, &err);
     assert_int_equal(code, AL_RESOURCE_EXHAUSTED);
     assert_string_equal(err.reason, "TOO_MANY_CHUNKS");
     assert_non_null(strstr(err.msg, "big.txt"));
@@ -144,10 +149,12 @@ static void test_python_by_definitions(void **state)
     (void)state;
     struct cut c;
     cut(&c, AL_FORMAT_PYTHON,
-        AL_STR("\"\"\"Loads the rates every day.\"\"\"\nimport os\n\n\n"
-               "# about first\n@task\ndef first():\n    return os.environ['A']\n\n\n"
-               "class Second:\n    def one(self):\n        return 'a longer text to fill the class'\n\n"
-               "    def two(self):\n        return 'a longer text to fill the class'\n\n\nfirst()\n"),
+        AL_STR(
+            "\"\"\"Loads the rates every day.\"\"\"\nimport os\n\n\n"
+            "# about first\n@task\ndef first():\n    return os.environ['A']\n\n\n"
+            "class Second:\n    def one(self):\n        return 'a longer text to fill the "
+            "class'\n\n"
+            "    def two(self):\n        return 'a longer text to fill the class'\n\n\nfirst()\n"),
         100);
     check_cover("python", &c, 100);
     assert_int_equal(c.d.n_chunks, 4);
@@ -163,8 +170,10 @@ static void test_python_by_definitions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_small_sections_are_packed), cmocka_unit_test(test_borders),
-        cmocka_unit_test(test_cover),                     cmocka_unit_test(test_too_many),
+        cmocka_unit_test(test_small_sections_are_packed),
+        cmocka_unit_test(test_borders),
+        cmocka_unit_test(test_cover),
+        cmocka_unit_test(test_too_many),
         cmocka_unit_test(test_python_by_definitions),
     };
     return cmocka_run_group_tests_name("text.chunk", tests, NULL, NULL);

@@ -133,6 +133,12 @@ void al_doc_block_end(struct al_doc *d)
         al_buf_char(&d->body, '\n');
 }
 
+void al_doc_paragraph_join(struct al_doc *d)
+{
+    if (d->body.n > 1 && d->body.p[d->body.n - 1] == '\n' && d->body.p[d->body.n - 2] == '\n')
+        d->body.p[--d->body.n] = '\0';
+}
+
 /* Longest run of backquotes in a code block; a fence must be longer. */
 static size_t longest_backquotes(struct al_str code)
 {
@@ -181,8 +187,8 @@ void al_doc_words(struct al_doc *d, struct al_str text)
         if (i > from)
             al_buf_add(&d->body, text.p + from, i - from);
         from = i + 1;
-        bool fresh = d->body.n == 0 || d->body.p[d->body.n - 1] == ' ' ||
-                     d->body.p[d->body.n - 1] == '\n';
+        bool fresh =
+            d->body.n == 0 || d->body.p[d->body.n - 1] == ' ' || d->body.p[d->body.n - 1] == '\n';
         if (i < text.n && !fresh)
             al_buf_char(&d->body, ' ');
     }
@@ -199,8 +205,8 @@ static bool has(const struct al_str *list, size_t n, struct al_str s)
 void al_doc_link(struct al_doc *d, struct al_str target)
 {
     target = al_str_trim(target);
-    if (target.n == 0 || target.n > 1024 || target.p[0] == '#' ||
-        d->n_links >= AL_DOC_LINKS_MAX || has(d->links, d->n_links, target))
+    if (target.n == 0 || target.n > 1024 || target.p[0] == '#' || d->n_links >= AL_DOC_LINKS_MAX ||
+        has(d->links, d->n_links, target))
         return;
     for (size_t i = 0; i < target.n; i++)
         if ((unsigned char)target.p[i] <= ' ')
@@ -224,8 +230,8 @@ void al_doc_meta(struct al_doc *d, struct al_str key, struct al_str value)
 {
     key = al_str_trim(key);
     value = al_str_trim(value);
-    value.n = al_str_utf8_floor(
-        value, value.n > AL_DOC_VALUE_BYTES_MAX ? AL_DOC_VALUE_BYTES_MAX : value.n);
+    value.n = al_str_utf8_floor(value, value.n > AL_DOC_VALUE_BYTES_MAX ? AL_DOC_VALUE_BYTES_MAX
+                                                                        : value.n);
     if (key.n == 0 || key.n > 64 || value.n == 0 || d->n_meta >= AL_DOC_META_MAX)
         return;
     for (size_t i = 0; i < d->n_meta; i++)

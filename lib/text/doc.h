@@ -1,7 +1,8 @@
 /* doc.h - a document while it is read: body, sections, metadata.
  *
- * Readers append to the body and open sections; al_doc_finish cuts the chunks and gives the document. All memory is of
- * the arena. Appends that fail are remembered in the body's buffer and in `failed`.
+ * Readers append to the body and open sections; al_doc_finish cuts the chunks and gives the
+ * document. All memory is of the arena. Appends that fail are remembered in the body's buffer and
+ * in `failed`.
  *
  * Thread: serialized by the caller.
  */
@@ -51,12 +52,13 @@ struct al_doc {
 void al_doc_init(struct al_doc *d, const struct al_document_options *opt, struct al_str source,
                  struct al_arena *a);
 
-/* Open a section at the end of the body. heading may be a view of anything; copied. level 1 to 8. line: the heading
- * also becomes a line of the body. The first heading is the title of last resort. */
+/* Open a section at the end of the body. heading may be a view of anything; copied. level 1 to 8.
+ * line: the heading also becomes a line of the body. The first heading is the title of last resort.
+ */
 void al_doc_section(struct al_doc *d, uint32_t level, struct al_str heading, bool line);
 
-/* The same at an offset of a body that is written already; offsets ascend. text: offset behind what is the heading there,
- * or start. */
+/* The same at an offset of a body that is written already; offsets ascend. text: offset behind what
+ * is the heading there, or start. */
 void al_doc_section_at(struct al_doc *d, uint32_t level, struct al_str heading, size_t start,
                        size_t text);
 
@@ -64,14 +66,17 @@ void al_doc_section_at(struct al_doc *d, uint32_t level, struct al_str heading, 
 void al_doc_line_end(struct al_doc *d);
 void al_doc_block_end(struct al_doc *d);
 
+/* Take the blank line at the end of the body away: what follows belongs to what was before. */
+void al_doc_paragraph_join(struct al_doc *d);
+
 /* A block of code, kept byte for byte between fences. lang may be empty. */
 void al_doc_code(struct al_doc *d, struct al_str lang, struct al_str code);
 
 /* Text with runs of white space made one space. */
 void al_doc_words(struct al_doc *d, struct al_str text);
 
-/* Remember a link's target, a tag, a value of metadata (the first of a key wins); copied; what is empty, said before
- * or over the limits is left out. */
+/* Remember a link's target, a tag, a value of metadata (the first of a key wins); copied; what is
+ * empty, said before or over the limits is left out. */
 void al_doc_link(struct al_doc *d, struct al_str target);
 void al_doc_tag(struct al_doc *d, struct al_str tag);
 void al_doc_meta(struct al_doc *d, struct al_str key, struct al_str value);
@@ -91,7 +96,8 @@ AL_NODISCARD enum al_code al_notebook_read(struct al_doc *d, struct al_str text,
                                            struct al_err *err);
 AL_NODISCARD enum al_code al_python_read(struct al_doc *d, struct al_str text, struct al_err *err);
 
-/* Take the YAML block ("---") off the front of *text, if there is one, into title, tags and metadata. */
+/* Take the YAML block ("---") off the front of *text, if there is one, into title, tags and
+ * metadata. */
 void al_frontmatter_take(struct al_doc *d, struct al_str *text);
 
 /* Cut the body into chunks. AL_RESOURCE_EXHAUSTED, also with reason TOO_MANY_CHUNKS. */

@@ -1,4 +1,5 @@
-/* Any bytes as a document of each format (the first byte chooses): chunks are in order and inside the body. */
+/* Any bytes as a document of each format (the first byte chooses): chunks are in order and inside
+ * the body. */
 #include <stdint.h>
 
 #include "airlore/document.h"

@@ -48,7 +48,8 @@ static uint64_t aligned(uint64_t n)
     return (n + SECTION_ALIGN - 1) / SECTION_ALIGN * SECTION_ALIGN;
 }
 
-/* The sections lie one behind the other, aligned, and fill the file. The checksum does not cover the header. */
+/* The sections lie one behind the other, aligned, and fill the file. The checksum does not cover
+ * the header. */
 static bool layout_is_good(const struct table_header *h)
 {
     return h->header_bytes % SECTION_ALIGN == 0 && h->scales == h->header_bytes &&
@@ -94,8 +95,8 @@ static enum al_code header_read(struct al_str bytes, struct table_header *h, str
                        bytes.n, (unsigned long long)h->file_bytes);
     if (h->dim == 0 || h->dim > DIM_MAX || h->n_rows == 0 || h->n_rows > ROWS_MAX ||
         h->vocab_bytes > VOCAB_BYTES_MAX)
-        return AL_FAIL(err, AL_DATA_LOSS, "embedding table: dim %u or rows %u out of range",
-                       h->dim, h->n_rows);
+        return AL_FAIL(err, AL_DATA_LOSS, "embedding table: dim %u or rows %u out of range", h->dim,
+                       h->n_rows);
     if (!layout_is_good(h) || !id_is_good(h->id))
         return AL_FAIL(err, AL_DATA_LOSS, "embedding table: malformed header");
     return AL_OK;
@@ -107,7 +108,7 @@ static enum al_code checksum_check(struct al_str bytes, const struct table_heade
     unsigned char sum[crypto_hash_sha256_BYTES];
     crypto_hash_sha256(sum, (const unsigned char *)bytes.p + h->header_bytes,
                        bytes.n - h->header_bytes);
-    if (memcmp(sum, h->sha256.p, sizeof(sum)) != 0)
+    if (!h->sha256.p || memcmp(sum, h->sha256.p, sizeof(sum)) != 0)
         return AL_FAIL(err, AL_DATA_LOSS, "embedding table: checksum differs");
     return AL_OK;
 }
@@ -201,7 +202,8 @@ static void add_four(float *to, __m128i doubled, __m128 scale)
     _mm_storeu_ps(to, _mm_add_ps(_mm_loadu_ps(to), _mm_mul_ps(x, scale)));
 }
 
-/* Sixteen components at a time; compilers make a slow loop of the conversion. Returns how many were done. */
+/* Sixteen components at a time; compilers make a slow loop of the conversion. Returns how many were
+ * done. */
 static uint32_t add_blocks(float *to, const int8_t *from, uint32_t dim, float scale)
 {
     const __m128 by = _mm_set1_ps(scale);

@@ -40,7 +40,8 @@ static double cosine(const float *a, const float *b, uint32_t dim)
     return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : aa == bb;
 }
 
-/* One line of the golden file: token rows, and in some the vector. Returns whether there was a vector. */
+/* One line of the golden file: token rows, and in some the vector. Returns whether there was a
+ * vector. */
 static bool golden_line(const struct al_embedder *e, const char *line, size_t number)
 {
     static uint32_t ids[IDS_MAX];
@@ -160,8 +161,8 @@ static void test_damaged_tables(void **state)
     struct al_str good = al_embedder_builtin();
     char *copy = malloc(good.n);
     assert_non_null(copy);
-    const size_t places[] = {0, 8, 12, 16, 20, 24, 32, 40, 48, 56, 64, 96, 127, 200, good.n / 2,
-                             good.n - 1};
+    const size_t places[] = {0,  8,  12, 16, 20,  24,  32,         40,
+                             48, 56, 64, 96, 127, 200, good.n / 2, good.n - 1};
     for (size_t i = 0; i < AL_ARRAY_LEN(places); i++) {
         struct al_embedder *e = NULL;
         struct al_err err = {0};
@@ -201,8 +202,8 @@ static void test_memory_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_builtin_table), cmocka_unit_test(test_golden),
-        cmocka_unit_test(test_vectors),       cmocka_unit_test(test_odd_texts),
+        cmocka_unit_test(test_builtin_table),  cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_vectors),        cmocka_unit_test(test_odd_texts),
         cmocka_unit_test(test_damaged_tables), cmocka_unit_test(test_memory_faults),
     };
     return cmocka_run_group_tests_name("text.embedder", tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* What each reader makes of its markup. */
 #include "airlore/document.h"
 #include "airlore/testing.h"
+#include "text_fill.h"
 
 static const struct {
     const char *name;
@@ -11,8 +12,8 @@ static const struct {
     {"markdown: paragraphs", AL_FORMAT_MARKDOWN, "one\ntwo\n\nthree", "one two\n\nthree\n\n"},
     {"markdown: headings", AL_FORMAT_MARKDOWN, "# A *b* `c`\n\nx\n\nD\n---\n\ny",
      "A b c\n\nx\n\nD\n\ny\n\n"},
-    {"markdown: inline", AL_FORMAT_MARKDOWN, "**a** _b_ `c*d` [e](f \"g\") ![h](i) <j@k.l> &amp; \\*",
-     "a b c*d e h j@k.l & *\n\n"},
+    {"markdown: inline", AL_FORMAT_MARKDOWN,
+     "**a** _b_ `c*d` [e](f \"g\") ![h](i) <j@k.l> &amp; \\*", "a b c*d e h j@k.l & *\n\n"},
     {"markdown: code", AL_FORMAT_MARKDOWN, "x\n\n```python\ndef f():\n\n    return 1\n```\ny",
      "x\n\n```python\ndef f():\n\n    return 1\n```\n\ny\n\n"},
     {"markdown: code with a fence in it", AL_FORMAT_MARKDOWN, "~~~\n```\na\n```\n~~~",
@@ -31,24 +32,28 @@ static const struct {
      "a b c* d f.g h k lm\n\n"},
     {"rst: role over two lines", AL_FORMAT_RST, "see :ref:`the\nscheduler <x>`.",
      "see the scheduler.\n\n"},
-    {"rst: code block", AL_FORMAT_RST, ".. code-block:: python\n   :linenos:\n\n   if a:\n       b\n\nc",
+    {"rst: code block", AL_FORMAT_RST,
+     ".. code-block:: python\n   :linenos:\n\n   if a:\n       b\n\nc",
      "```python\nif a:\n    b\n```\n\nc\n\n"},
     {"rst: literal block", AL_FORMAT_RST, "Run::\n\n    a\n     b\n\nc",
      "Run:\n\n```\na\n b\n```\n\nc\n\n"},
     {"rst: literal block alone", AL_FORMAT_RST, "::\n\n  a\n", "```\na\n```\n\n"},
-    {"rst: note", AL_FORMAT_RST, ".. note:: one\n   two\n\n   three\n\nb", "Note: one two\n\nthree\n\nb\n\n"},
+    {"rst: note", AL_FORMAT_RST, ".. note:: one\n   two\n\n   three\n\nb",
+     "Note: one two\n\nthree\n\nb\n\n"},
     {"rst: warning", AL_FORMAT_RST, ".. warning::\n\n  one\n", "Warning: one\n\n"},
     {"rst: version", AL_FORMAT_RST, ".. versionadded:: 2.4\n\na", "Added in version 2.4\n\na\n\n"},
     {"rst: dropped", AL_FORMAT_RST,
-     ".. toctree::\n   :hidden:\n\n   a\n   b\n\n.. include:: x.rst\n\n.. figure:: y.png\n\n   z\n\nend",
+     ".. toctree::\n   :hidden:\n\n   a\n   b\n\n.. include:: x.rst\n\n.. figure:: y.png\n\n   "
+     "z\n\nend",
      "end\n\n"},
     {"rst: comments and targets", AL_FORMAT_RST,
-     " .. Licensed to the Apache Software Foundation\n    under one\n\n.. _target:\n\n.. a comment\n   "
+     " .. Licensed to the Apache Software Foundation\n    under one\n\n.. _target:\n\n.. a "
+     "comment\n   "
      "more\n\ntext\n\n.. _link: https://a.b\n",
      "text\n\n"},
     {"rst: unknown directive", AL_FORMAT_RST, ".. grid:: 2\n\n   inside\n", "2\n\ninside\n\n"},
     {"rst: lists", AL_FORMAT_RST, "* a\n  more\n* b\n\n  * c\n\n1. d\n#. e\n",
-     "- a more\n- b\n\n- c\n\n1. d\n- e\n\n"},
+     "- a more\n- b\n\n  - c\n1. d\n- e\n\n"},
     {"rst: grid table", AL_FORMAT_RST, "+---+---+\n| a | b |\n+===+===+\n| c | d |\n+---+---+\n\ne",
      "a | b\nc | d\n\ne\n\n"},
     {"rst: simple table", AL_FORMAT_RST, "===  ===\na    b\n===  ===\nc    d\n===  ===\n\ne",
@@ -60,7 +65,8 @@ static const struct {
      "<p>b <i>c</i><p>d &lt; e<footer>f</footer>",
      "A\n\nb c\n\nd < e\n\n"},
     {"html: list", AL_FORMAT_HTML, "<ul><li>a<li>b<ul><li>c</ul></ul>d", "- a\n- b\n  - c\n\nd"},
-    {"html: table", AL_FORMAT_HTML, "<table><tr><th>a<th>b<tr><td>c<td>d</table>", "a | b\nc | d\n\n"},
+    {"html: table", AL_FORMAT_HTML, "<table><tr><th>a<th>b<tr><td>c<td>d</table>",
+     "a | b\nc | d\n\n"},
     {"html: code", AL_FORMAT_HTML, "<pre class=\"language-python\">if a:\n    b &amp; c</pre>",
      "```python\nif a:\n    b & c\n```\n\n"},
     {"html: wrong nesting", AL_FORMAT_HTML, "<b>a<i>b</b>c</i>d", "abcd"},
@@ -72,8 +78,10 @@ static const struct {
     {"python: own comment stays", AL_FORMAT_PYTHON, "# about x\nx = 1\n", "# about x\nx = 1\n"},
 
     {"notebook", AL_FORMAT_NOTEBOOK,
-     "{\"cells\":[{\"cell_type\":\"markdown\",\"source\":[\"# T\\n\",\"\\n\",\"a *b*\"]},{\"cell_type\":"
-     "\"code\",\"source\":\"x = 1\\n\",\"outputs\":[{\"text\":\"no\"}]},{\"cell_type\":\"raw\",\"source\":"
+     "{\"cells\":[{\"cell_type\":\"markdown\",\"source\":[\"# T\\n\",\"\\n\",\"a "
+     "*b*\"]},{\"cell_type\":"
+     "\"code\",\"source\":\"x = "
+     "1\\n\",\"outputs\":[{\"text\":\"no\"}]},{\"cell_type\":\"raw\",\"source\":"
      "\"r\"}],\"metadata\":{\"kernelspec\":{\"language\":\"julia\"}}}",
      "T\n\na b\n\n```julia\nx = 1\n```\n\nr\n\n"},
 
@@ -119,14 +127,15 @@ static void test_python_metadata(void **state)
     (void)state;
     struct al_arena a;
     struct al_document d;
-    read_ok(AL_FORMAT_PYTHON,
-            "\"\"\"\nLoad the rates.\n\nMore.\n\"\"\"\nfrom airflow.sdk import DAG, dag, task\n"
-            "with DAG(dag_id='one', schedule=None):\n    a = BashOperator(task_id='x')\n"
-            "    b = sensors.FileSensor(task_id='y')\n    c = BashOperator.partial().expand(z=[1])\n"
-            "DAG('two')\n"
-            "@dag(schedule=None)\ndef three():\n    @task.branch\n    def t(): pass\n    t()\n"
-            "@dag('four')\ndef f(): pass\n",
-            &a, &d);
+    read_ok(
+        AL_FORMAT_PYTHON,
+        "\"\"\"\nLoad the rates.\n\nMore.\n\"\"\"\nfrom airflow.sdk import DAG, dag, task\n"
+        "with DAG(dag_id='one', schedule=None):\n    a = BashOperator(task_id='x')\n"
+        "    b = sensors.FileSensor(task_id='y')\n    c = BashOperator.partial().expand(z=[1])\n"
+        "DAG('two')\n"
+        "@dag(schedule=None)\ndef three():\n    @task.branch\n    def t(): pass\n    t()\n"
+        "@dag('four')\ndef f(): pass\n",
+        &a, &d);
     assert_true(al_str_is(d.title, "Load the rates."));
     assert_true(al_str_is(meta(&d, "operators"), "BashOperator, FileSensor, @task.branch"));
     assert_true(al_str_is(meta(&d, "dag_ids"), "one, two, three, four"));
@@ -158,9 +167,7 @@ static void test_nesting_is_limited(void **state)
 {
     (void)state;
     char text[3000];
-    size_t n = 0;
-    for (size_t i = 0; i < 201; i++, n += 5)
-        memcpy(text + n, "<div>", 5);
+    size_t n = text_fill(text, (size_t)201 * 5, "<div>").n;
     struct al_document_options opt = {.format = AL_FORMAT_HTML, .path = AL_STR("deep.html")};
     struct al_arena a;
     struct al_document d;
@@ -184,8 +191,8 @@ static void test_nesting_is_limited(void **state)
 static void test_bad_notebooks(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"x", "{", "[]", "{}", "{\"cells\":1}", "{\"cells\":[}",
-                                        "{\"a\":1,\"a\":2}", "\"\\ud800\""};
+    static const char *const texts[] = {
+        "x", "{", "[]", "{}", "{\"cells\":1}", "{\"cells\":[}", "{\"a\":1,\"a\":2}", "\"\\ud800\""};
     for (size_t i = 0; i < AL_ARRAY_LEN(texts); i++) {
         struct al_document_options opt = {.format = AL_FORMAT_NOTEBOOK, .path = AL_STR("n.ipynb")};
         struct al_arena a;
@@ -202,8 +209,8 @@ static void test_bad_notebooks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bodies),          cmocka_unit_test(test_python_metadata),
-        cmocka_unit_test(test_html_metadata),   cmocka_unit_test(test_nesting_is_limited),
+        cmocka_unit_test(test_bodies),        cmocka_unit_test(test_python_metadata),
+        cmocka_unit_test(test_html_metadata), cmocka_unit_test(test_nesting_is_limited),
         cmocka_unit_test(test_bad_notebooks),
     };
     return cmocka_run_group_tests_name("text.formats", tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* The YAML block at the front of a page. libyaml's events, so that nothing recurses. What is not a scalar or a list of
- * scalars is left out; malformed YAML leaves the block in the page. */
+/* The YAML block at the front of a page. libyaml's events, so that nothing recurses. What is not a
+ * scalar or a list of scalars is left out; malformed YAML leaves the block in the page. */
 #include <string.h>
 #include <strings.h>
 

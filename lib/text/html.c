@@ -1,7 +1,7 @@
 /* HTML: libgumbo's tree to plain text. The one user of libgumbo.
  *
- * gumbo does not expect allocations to fail, so it gets an allocator that jumps out of the parser; its memory is of a
- * scratch arena, dropped at once (its own destructor recurses). */
+ * gumbo does not expect allocations to fail, so it gets an allocator that jumps out of the parser;
+ * its memory is of a scratch arena, dropped at once (its own destructor recurses). */
 #include "html.h"
 
 #include <setjmp.h>
@@ -179,8 +179,7 @@ static void on_meta(struct walk *w, const GumboNode *node)
 
 static void on_cell(struct walk *w, const GumboNode *node)
 {
-    if (node->index_within_parent > 0 && w->d->body.n > 0 &&
-        w->d->body.p[w->d->body.n - 1] != '\n')
+    if (node->index_within_parent > 0 && w->d->body.n > 0 && w->d->body.p[w->d->body.n - 1] != '\n')
         al_buf_cstr(&w->d->body, " | ");
 }
 

@@ -36,9 +36,9 @@ static bool is_one_of(const char *name, const char *const *list, size_t n)
 /* Elements whose content is dropped up to their end tag. */
 static bool is_dropped(const char *name)
 {
-    static const char *const list[] = {"script", "style",   "iframe",   "noembed", "noframes",
-                                       "xmp",    "noscript", "plaintext", "svg",   "math",
-                                       "template", "frameset"};
+    static const char *const list[] = {"script",   "style", "iframe",   "noembed",
+                                       "noframes", "xmp",   "noscript", "plaintext",
+                                       "svg",      "math",  "template", "frameset"};
     return is_one_of(name, list, AL_ARRAY_LEN(list));
 }
 
@@ -46,17 +46,17 @@ static bool is_dropped(const char *name)
 static bool is_flat(const char *name)
 {
     static const char *const list[] = {
-        "area", "base", "br",   "col",  "embed", "hr",    "img",   "input", "link", "meta",
-        "param", "source", "track", "wbr", "p",  "li",    "dt",    "dd",    "td",   "th",
-        "tr",   "tbody", "thead", "tfoot", "colgroup", "option", "html", "head", "body"};
+        "area",  "base",   "br",    "col",   "embed",    "hr",     "img",  "input", "link", "meta",
+        "param", "source", "track", "wbr",   "p",        "li",     "dt",   "dd",    "td",   "th",
+        "tr",    "tbody",  "thead", "tfoot", "colgroup", "option", "html", "head",  "body"};
     return is_one_of(name, list, AL_ARRAY_LEN(list));
 }
 
 /* Attributes that are read later. */
 static bool is_kept(struct al_str name)
 {
-    static const char *const list[] = {"href", "alt", "name", "content", "property", "class",
-                                       "lang", "datetime"};
+    static const char *const list[] = {"href",     "alt",   "name", "content",
+                                       "property", "class", "lang", "datetime"};
     for (size_t i = 0; i < AL_ARRAY_LEN(list); i++)
         if (strlen(list[i]) == name.n && strncasecmp(list[i], name.p, name.n) == 0)
             return true;
@@ -101,7 +101,8 @@ static size_t attribute_value(struct al_str s, size_t i, struct al_str *ret)
     return i;
 }
 
-/* Attributes at s[i] up to the tag's '>': what is kept goes out if `keep`. The offset behind the tag. */
+/* Attributes at s[i] up to the tag's '>': what is kept goes out if `keep`. The offset behind the
+ * tag. */
 static size_t attributes(struct clean *c, size_t i, bool keep)
 {
     struct al_str s = c->s;
@@ -178,8 +179,8 @@ static void put_end_tag(struct clean *c, const char *name)
     al_buf_char(c->out, '>');
 }
 
-/* Close an element and all that are open inside it, so that none is open across its end (the parser would open it again
- * and again). An end tag without its start is dropped. */
+/* Close an element and all that are open inside it, so that none is open across its end (the parser
+ * would open it again and again). An end tag without its start is dropped. */
 static void close_element(struct clean *c, const char *name)
 {
     uint32_t i = c->depth;
@@ -232,7 +233,9 @@ static size_t skip_declaration(struct al_str s, size_t i)
 
 static size_t markup(struct clean *c, size_t i)
 {
-    char next = i + 1 < c->s.n ? c->s.p[i + 1] : ' ';
+    char next = ' ';
+    if (i + 1 < c->s.n)
+        next = c->s.p[i + 1];
     if (is_alpha(next))
         return start_tag(c, i);
     if (next == '/' && i + 2 < c->s.n && is_alpha(c->s.p[i + 2]))

@@ -18,8 +18,7 @@ extern "C" const char *al_lang_detect(const char *text, size_t n)
     }
     if (n == 0)
         return "";
-    const CLD2::Language lang =
-        CLD2::DetectLanguage(text, static_cast<int>(n), true, &reliable);
+    const CLD2::Language lang = CLD2::DetectLanguage(text, static_cast<int>(n), true, &reliable);
     const char *code = CLD2::LanguageCode(lang);
     if (!reliable || lang == CLD2::UNKNOWN_LANGUAGE)
         return "";

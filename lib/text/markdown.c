@@ -1,8 +1,8 @@
 /* Markdown: libcmark-gfm's tree to plain text. The one user of libcmark-gfm.
  *
- * cmark aborts when an allocation fails, so it gets an allocator that jumps out of the parser instead; all its memory
- * is of a scratch arena, dropped at once. Nesting and paragraph size are bounded before it sees the text: both make it
- * quadratic. */
+ * cmark aborts when an allocation fails, so it gets an allocator that jumps out of the parser
+ * instead; all its memory is of a scratch arena, dropped at once. Nesting and paragraph size are
+ * bounded before it sees the text: both make it quadratic. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <string.h>
@@ -308,7 +308,8 @@ static void on_inline(struct walk *w, cmark_node *node, bool enter)
         al_doc_link(w->d, al_str_c(cmark_node_get_url(node)));
 }
 
-/* Tables come from an extension: their types have numbers of its own. True if the node was one of it. */
+/* Tables come from an extension: their types have numbers of its own. True if the node was one of
+ * it. */
 static bool on_table(struct walk *w, cmark_node *node, bool enter)
 {
     const char *type = cmark_node_get_type_string(node);
@@ -328,8 +329,7 @@ static bool on_table(struct walk *w, cmark_node *node, bool enter)
 static void walk_tree(struct walk *w, cmark_node *root)
 {
     cmark_iter *it = cmark_iter_new(root);
-    for (cmark_event_type e = cmark_iter_next(it); e != CMARK_EVENT_DONE;
-         e = cmark_iter_next(it)) {
+    for (cmark_event_type e = cmark_iter_next(it); e != CMARK_EVENT_DONE; e = cmark_iter_next(it)) {
         cmark_node *node = cmark_iter_get_node(it);
         bool enter = e == CMARK_EVENT_ENTER;
         if (on_table(w, node, enter))

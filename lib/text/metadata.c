@@ -11,51 +11,51 @@
 #define SCAN_BYTES_MAX (2u << 20)
 
 /* Topics: a fixed vocabulary. */
-#define TOPICS(X) \
-    X(TOPIC_SCHEDULER, "scheduler")                                                                \
-    X(TOPIC_EXECUTOR, "executor")                                                                  \
-    X(TOPIC_KUBERNETES, "kubernetes")                                                              \
-    X(TOPIC_CELERY, "celery")                                                                      \
-    X(TOPIC_SENSORS, "sensors")                                                                    \
-    X(TOPIC_DEFERRABLE, "deferrable")                                                              \
-    X(TOPIC_XCOM, "xcom")                                                                          \
-    X(TOPIC_POOLS, "pools")                                                                        \
-    X(TOPIC_CONNECTIONS, "connections")                                                            \
-    X(TOPIC_VARIABLES, "variables")                                                                \
-    X(TOPIC_ASSETS, "assets")                                                                      \
-    X(TOPIC_MIGRATION, "migration")                                                                \
-    X(TOPIC_DATABASE, "database")                                                                  \
-    X(TOPIC_LOGGING, "logging")                                                                    \
-    X(TOPIC_SECURITY, "security")                                                                  \
-    X(TOPIC_SECRETS, "secrets")                                                                    \
-    X(TOPIC_TESTING, "testing")                                                                    \
-    X(TOPIC_TASKFLOW, "taskflow")                                                                  \
-    X(TOPIC_DYNAMIC_MAPPING, "dynamic-mapping")                                                    \
-    X(TOPIC_BACKFILL, "backfill")                                                                  \
-    X(TOPIC_SCHEDULING, "scheduling")                                                              \
-    X(TOPIC_RETRIES, "retries")                                                                    \
-    X(TOPIC_CALLBACKS, "callbacks")                                                                \
-    X(TOPIC_TEMPLATES, "templates")                                                                \
-    X(TOPIC_PROVIDERS, "providers")                                                                \
-    X(TOPIC_PLUGINS, "plugins")                                                                    \
-    X(TOPIC_REST_API, "rest-api")                                                                  \
-    X(TOPIC_DOCKER, "docker")                                                                      \
-    X(TOPIC_MONITORING, "monitoring")                                                              \
-    X(TOPIC_NOTIFICATIONS, "notifications")                                                        \
-    X(TOPIC_AWS, "aws")                                                                            \
-    X(TOPIC_GCP, "gcp")                                                                            \
-    X(TOPIC_AZURE, "azure")                                                                        \
-    X(TOPIC_SPARK, "spark")                                                                        \
-    X(TOPIC_DBT, "dbt")                                                                            \
-    X(TOPIC_DUCKDB, "duckdb")                                                                      \
-    X(TOPIC_SLA, "sla")                                                                            \
+#define TOPICS(X)                               \
+    X(TOPIC_SCHEDULER, "scheduler")             \
+    X(TOPIC_EXECUTOR, "executor")               \
+    X(TOPIC_KUBERNETES, "kubernetes")           \
+    X(TOPIC_CELERY, "celery")                   \
+    X(TOPIC_SENSORS, "sensors")                 \
+    X(TOPIC_DEFERRABLE, "deferrable")           \
+    X(TOPIC_XCOM, "xcom")                       \
+    X(TOPIC_POOLS, "pools")                     \
+    X(TOPIC_CONNECTIONS, "connections")         \
+    X(TOPIC_VARIABLES, "variables")             \
+    X(TOPIC_ASSETS, "assets")                   \
+    X(TOPIC_MIGRATION, "migration")             \
+    X(TOPIC_DATABASE, "database")               \
+    X(TOPIC_LOGGING, "logging")                 \
+    X(TOPIC_SECURITY, "security")               \
+    X(TOPIC_SECRETS, "secrets")                 \
+    X(TOPIC_TESTING, "testing")                 \
+    X(TOPIC_TASKFLOW, "taskflow")               \
+    X(TOPIC_DYNAMIC_MAPPING, "dynamic-mapping") \
+    X(TOPIC_BACKFILL, "backfill")               \
+    X(TOPIC_SCHEDULING, "scheduling")           \
+    X(TOPIC_RETRIES, "retries")                 \
+    X(TOPIC_CALLBACKS, "callbacks")             \
+    X(TOPIC_TEMPLATES, "templates")             \
+    X(TOPIC_PROVIDERS, "providers")             \
+    X(TOPIC_PLUGINS, "plugins")                 \
+    X(TOPIC_REST_API, "rest-api")               \
+    X(TOPIC_DOCKER, "docker")                   \
+    X(TOPIC_MONITORING, "monitoring")           \
+    X(TOPIC_NOTIFICATIONS, "notifications")     \
+    X(TOPIC_AWS, "aws")                         \
+    X(TOPIC_GCP, "gcp")                         \
+    X(TOPIC_AZURE, "azure")                     \
+    X(TOPIC_SPARK, "spark")                     \
+    X(TOPIC_DBT, "dbt")                         \
+    X(TOPIC_DUCKDB, "duckdb")                   \
+    X(TOPIC_SLA, "sla")                         \
     X(TOPIC_BRANCHING, "branching")
 
 enum topic {
 #define TOPIC_ENUM(id_, name_) id_,
     TOPICS(TOPIC_ENUM)
 #undef TOPIC_ENUM
-    N_TOPICS,
+        N_TOPICS,
 };
 
 static const char *const topic_names[] = {
@@ -344,9 +344,9 @@ static void find_versions(struct al_doc *d)
         const char *mark;
         const char *op;
     } marks[] = {
-        {"Airflow ", ""},           {"apache-airflow", ""},      {"apache/airflow:", ""},
-        {"airflow_version", ""},    {"AIRFLOW_VERSION=", ""},    {"versionadded::", ">="},
-        {"versionchanged::", ">="}, {"deprecated::", ">="},      {"versionremoved::", "<"},
+        {"Airflow ", ""},           {"apache-airflow", ""},   {"apache/airflow:", ""},
+        {"airflow_version", ""},    {"AIRFLOW_VERSION=", ""}, {"versionadded::", ">="},
+        {"versionchanged::", ">="}, {"deprecated::", ">="},   {"versionremoved::", "<"},
     };
     struct versions v = {.n = 0};
     struct al_str s = al_str_sub(d->source, 0, SCAN_BYTES_MAX);
@@ -378,8 +378,8 @@ static void find_links(struct al_doc *d, struct al_str body)
         while (end > at + 3 && strchr(".,;:!?*", body.p[end - 1]))
             end--;
         struct al_str url = al_str_sub(body, from, end - from);
-        if (end > at + 6 && (al_str_starts(url, AL_STR("http://")) ||
-                             al_str_starts(url, AL_STR("https://"))))
+        if (end > at + 6 &&
+            (al_str_starts(url, AL_STR("http://")) || al_str_starts(url, AL_STR("https://"))))
             al_doc_link(d, url);
         at = end > at ? end : at + 3;
     }
@@ -410,8 +410,9 @@ static double clamp01(double x)
  *   0.15 structure  min(1, headings / 3); for code: min(1, definitions / 3)
  *   0.10 example    a block of code, or code itself
  *   0.10 described  an author, a date, a version hint or links: a third each, at most 1
- *   0.10 words      share of letters among the bytes that are no white space, from 0.4 (0) to 0.7 (1)
- *   times 0.5 if it says that it is unfinished in its first 2,000 bytes ("TODO", "TBD", "lorem ipsum"). */
+ *   0.10 words      share of letters among the bytes that are no white space, from 0.4 (0) to 0.7
+ * (1) times 0.5 if it says that it is unfinished in its first 2,000 bytes ("TODO", "TBD", "lorem
+ * ipsum"). */
 static double quality(const struct al_doc *d, struct al_str body)
 {
     size_t letters = 0;

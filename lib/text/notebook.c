@@ -1,5 +1,5 @@
-/* Jupyter notebooks: Markdown cells are read as Markdown, code cells kept as blocks of code, outputs dropped. The one
- * user of jansson. */
+/* Jupyter notebooks: Markdown cells are read as Markdown, code cells kept as blocks of code,
+ * outputs dropped. The one user of jansson. */
 #include <jansson.h>
 
 #include "doc.h"
@@ -45,7 +45,8 @@ static struct al_str source_of(struct al_doc *d, const json_t *cell)
 static struct al_str language_of(const json_t *root)
 {
     const json_t *metadata = json_object_get(root, "metadata");
-    struct al_str s = string_of(json_object_get(json_object_get(metadata, "kernelspec"), "language"));
+    struct al_str s =
+        string_of(json_object_get(json_object_get(metadata, "kernelspec"), "language"));
     if (s.n == 0)
         s = string_of(json_object_get(json_object_get(metadata, "language_info"), "name"));
     return s.n > 0 ? s : AL_STR("python");
@@ -92,9 +93,8 @@ enum al_code al_notebook_read(struct al_doc *d, struct al_str text, struct al_er
     if (al_str_trim(text).n == 0)
         return AL_OK;
     if (count_values(text) > VALUES_MAX)
-        return AL_FAIL(err, AL_RESOURCE_EXHAUSTED,
-                       "notebook '" AL_STR_FMT "': more than %u values", AL_STR_ARG(d->opt->path),
-                       VALUES_MAX);
+        return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "notebook '" AL_STR_FMT "': more than %u values",
+                       AL_STR_ARG(d->opt->path), VALUES_MAX);
     json_t *root = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, &problem);
     if (!root && json_error_code(&problem) == json_error_out_of_memory)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "notebook: out of memory");

@@ -1,4 +1,5 @@
-/* Python source: cut at top-level definitions, operators and DAG ids found. The one user of tree-sitter.
+/* Python source: cut at top-level definitions, operators and DAG ids found. The one user of
+ * tree-sitter.
  *
  * The body is the source itself without a licence comment at its head. */
 #include <string.h>
@@ -16,7 +17,8 @@
 #define NAMES_BYTES_MAX 2048u
 #define WALK_DEPTH_MAX 2000u
 
-const TSLanguage *tree_sitter_python(void);
+/* The name is the grammar's. */
+const TSLanguage *tree_sitter_python(void); // NOLINT(readability-identifier-naming)
 
 /* A list of unique names, "a, b, c". */
 struct names {
@@ -212,6 +214,8 @@ static void class_sections(struct py *y, TSNode class)
         TSNode node = ts_tree_cursor_current_node(&c);
         TSNode definition = definition_of(node);
         size_t start = ts_node_start_byte(node);
+        while (start > 0 && (y->s.p[start - 1] == ' ' || y->s.p[start - 1] == '\t'))
+            start--;
         if (!ts_node_is_null(definition) && !ts_node_is_null(field(definition, "name")))
             al_doc_section_at(y->d, 2, text_of(y, field(definition, "name")), start, start);
     }
@@ -252,8 +256,7 @@ static void on_statement(struct py *y, TSNode node, size_t start, bool first)
     }
     bool with = type_is(node, "with_statement");
     if (with || (!y->in_module && y->d->n_sections > 0)) {
-        al_doc_section_at(y->d, 1, with ? AL_STR("with") : AL_STR("module"), start,
-                          start);
+        al_doc_section_at(y->d, 1, with ? AL_STR("with") : AL_STR("module"), start, start);
         y->in_module = true;
     }
 }
@@ -284,7 +287,8 @@ static bool is_word(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-/* At least as many tokens as the source has: words, other characters, and ends of lines and blocks. */
+/* At least as many tokens as the source has: words, other characters, and ends of lines and blocks.
+ */
 static size_t count_tokens(struct al_str s)
 {
     size_t n = 16;

@@ -100,9 +100,9 @@ static enum al_code matcher_init(struct matcher *m, size_t text_bytes, struct al
 static struct al_str group_text(const struct matcher *m, struct al_str text, uint32_t n)
 {
     const PCRE2_SIZE *at = pcre2_get_ovector_pointer(m->data);
-    if (n == 0 || n >= pcre2_get_ovector_count(m->data) || at[2 * n] == PCRE2_UNSET)
+    if (n == 0 || n >= pcre2_get_ovector_count(m->data) || at[(size_t)2 * n] == PCRE2_UNSET)
         return (struct al_str){NULL, 0};
-    return (struct al_str){text.p + at[2 * n], at[2 * n + 1] - at[2 * n]};
+    return (struct al_str){text.p + at[(size_t)2 * n], at[(size_t)2 * n + 1] - at[(size_t)2 * n]};
 }
 
 static enum al_code span_add(struct span_list *l, struct span s, struct al_err *err)

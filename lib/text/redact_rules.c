@@ -69,13 +69,14 @@ static bool all_same(struct al_str s)
 static bool is_placeholder(struct al_str v)
 {
     static const char *const words[] = {
-        "none", "null", "true", "false", "nil", "undefined", "password", "passwd", "pass", "secret",
-        "token", "string", "str", "bytes", "optional", "value", "redacted", "hidden", "masked",
-        "changeit",
+        "none",     "null",  "true",     "false",  "nil",    "undefined", "password",
+        "passwd",   "pass",  "secret",   "token",  "string", "str",       "bytes",
+        "optional", "value", "redacted", "hidden", "masked", "changeit",
     };
     static const char *const prefixes[] = {
-        "your", "my-", "my_", "example", "xxx", "insert", "replace", "placeholder", "some-", "some_",
-        "the-", "the_", "[redacted:", "os.environ", "env.", "vault:", "secretref", "arn:",
+        "your",       "my-",         "my_",   "example", "xxx",       "insert",
+        "replace",    "placeholder", "some-", "some_",   "the-",      "the_",
+        "[redacted:", "os.environ",  "env.",  "vault:",  "secretref", "arn:",
     };
     static const char *const parts[] = {"{{", "}}", "${", "$(", "...", "***", "%(", "<", "://"};
     if (v.n == 0 || all_same(v) || strchr("$%{<[(", v.p[0]))
@@ -96,7 +97,9 @@ static bool is_placeholder(struct al_str v)
 static bool is_code(const struct al_redact_match *m)
 {
     size_t after = m->start + m->secret.n;
-    char next = after < m->text.n ? m->text.p[after] : '\n';
+    char next = '\n';
+    if (after < m->text.n)
+        next = m->text.p[after];
     bool dotted = false;
     bool plain = true;
     for (size_t i = 0; i < m->secret.n; i++) {
@@ -124,7 +127,8 @@ static bool quoted_secret(const struct al_redact_match *m)
     if (is_password_key(m->key))
         return m->secret.n >= 4;
     bool path = m->secret.p[0] == '/' || m->secret.p[0] == '.';
-    return !path && m->secret.n >= 8 && (k.digit > 0 || (k.lower > 0 && k.upper > 0 && m->secret.n >= 16));
+    return !path && m->secret.n >= 8 &&
+           (k.digit > 0 || (k.lower > 0 && k.upper > 0 && m->secret.n >= 16));
 }
 
 /* "KEY=value" from the first column, or behind export, ENV, -e. */
@@ -185,10 +189,11 @@ static bool is_url_password(const struct al_redact_match *m)
     return !is_placeholder(m->secret);
 }
 
-/* The words that name a secret. Behind them stands at once a quote, a bracket, white space or the sign. */
-#define KEYS                                                                                       \
-    "(?<k>(?<![a-z])pass(?:word|wd|phrase|code)?|password|passwd|(?<![a-z])pwd|secret|token|"      \
-    "api[_-]?key|(?:access|secret|private|account|encryption|fernet|signing|auth|storage|master|"  \
+/* The words that name a secret. Behind them stands at once a quote, a bracket, white space or the
+ * sign. */
+#define KEYS                                                                                      \
+    "(?<k>(?<![a-z])pass(?:word|wd|phrase|code)?|password|passwd|(?<![a-z])pwd|secret|token|"     \
+    "api[_-]?key|(?:access|secret|private|account|encryption|fernet|signing|auth|storage|master|" \
     "client)[_-]?key|credentials?)"
 
 /* Characters of an unquoted value. */
@@ -209,14 +214,15 @@ const struct al_redact_rule al_redact_rules[] = {
     {"gcp-key", EDGE "(?<v>AIza[A-Za-z0-9_-]{35})(?![A-Za-z0-9_-])", NULL},
     {"gcp-key", EDGE "(?<v>GOCSPX-[A-Za-z0-9_-]{20,64})", NULL},
     {"gcp-token", EDGE "(?<v>ya29\\.[A-Za-z0-9_-]{20,2048})", NULL},
-    {"azure-secret", EDGE "(?<v>[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34})(?![A-Za-z0-9_~.-])",
-     NULL},
+    {"azure-secret",
+     EDGE "(?<v>[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34})(?![A-Za-z0-9_~.-])", NULL},
     {"azure-secret", "(?i)[?&;]sig=(?<v>[A-Za-z0-9%+/=_-]{40,256})", NULL},
-    {"azure-secret", "(?i)(?:AccountKey|SharedAccessKey)\\s?=\\s?(?<v>[A-Za-z0-9+/=]{40,128})", NULL},
+    {"azure-secret", "(?i)(?:AccountKey|SharedAccessKey)\\s?=\\s?(?<v>[A-Za-z0-9+/=]{40,128})",
+     NULL},
     {"github-token", EDGE "(?<v>gh[pousr]_[A-Za-z0-9]{20,255})", NULL},
     {"github-token", EDGE "(?<v>github_pat_[A-Za-z0-9_]{22,255})", NULL},
-    {"gitlab-token",
-     EDGE "(?<v>gl(?:pat|dt|rt|cbt|ptt|ft|imt|agent|soat)-[A-Za-z0-9_-]{20,255})", NULL},
+    {"gitlab-token", EDGE "(?<v>gl(?:pat|dt|rt|cbt|ptt|ft|imt|agent|soat)-[A-Za-z0-9_-]{20,255})",
+     NULL},
     {"npm-token", EDGE "(?<v>npm_[A-Za-z0-9]{36,64})(?![A-Za-z0-9])", NULL},
     {"pypi-token", EDGE "(?<v>pypi-[A-Za-z0-9_-]{40,512})", is_mixed},
     {"slack-token", EDGE "(?<v>xox[abeoprs]-[A-Za-z0-9-]{10,255})", has_digit},
@@ -226,7 +232,8 @@ const struct al_redact_rule al_redact_rules[] = {
      "[A-Za-z0-9_/]{16,128})",
      has_digit},
     {"stripe-key", EDGE "(?<v>(?:[srp]k_(?:live|test)|whsec)_[A-Za-z0-9]{16,255})", has_digit},
-    {"api-key", EDGE "(?<!-)(?<v>sk-(?:proj-|ant-|or-|svcacct-)?[A-Za-z0-9_-]{20,255})", has_two_digits},
+    {"api-key", EDGE "(?<!-)(?<v>sk-(?:proj-|ant-|or-|svcacct-)?[A-Za-z0-9_-]{20,255})",
+     has_two_digits},
     {"api-key", EDGE "(?<v>hf_[A-Za-z0-9]{30,64})", is_mixed},
     {"api-key", EDGE "(?<v>SG\\.[A-Za-z0-9_-]{16,32}\\.[A-Za-z0-9_-]{16,64})", NULL},
     {"api-key", EDGE "(?<v>dapi[0-9a-f]{32})(?![0-9a-z])", NULL},
@@ -239,13 +246,14 @@ const struct al_redact_rule al_redact_rules[] = {
      EDGE "(?<v>eyJ[A-Za-z0-9_-]{10,4096}\\.eyJ[A-Za-z0-9_-]{6,8192}(?:\\.[A-Za-z0-9_-]{0,4096})?)",
      NULL},
     {"authorization",
-     "(?i)authorization[\\\\\"'\\]]{0,4}\\s{0,4}[:=,]\\s{0,4}[\\\\\"'f]{0,3}(?:bearer|basic|token)\\s{1,4}"
+     "(?i)authorization[\\\\\"'\\]]{0,4}\\s{0,4}[:=,]\\s{0,4}[\\\\\"'f]{0,3}(?:bearer|basic|token)"
+     "\\s{1,4}"
      "(?<v>[A-Za-z0-9._~+/=-]{8,4096})",
      has_digit},
     {"authorization", EDGE "[Bb]earer\\s{1,2}(?<v>[A-Za-z0-9._~+/=-]{20,4096})", has_two_digits},
     {"fernet-key", "(?<![A-Za-z0-9_+/=-])(?<v>[A-Za-z0-9_-]{43}=)(?![A-Za-z0-9_+/=-])", is_mixed},
-    {"url-password",
-     "://[^\\s/:@\"'`<>]{0,128}:(?<v>[^\\s/@\"'`<>]{1,256})@[A-Za-z0-9\\[{$<_-]", is_url_password},
+    {"url-password", "://[^\\s/:@\"'`<>]{0,128}:(?<v>[^\\s/@\"'`<>]{1,256})@[A-Za-z0-9\\[{$<_-]",
+     is_url_password},
     {"password",
      "(?i)" KEYS "[\\\\\"'\\]]{0,4}\\s{0,16}"
      "(?:=>|:=|==?|:\\s{0,4}(?:str|Optional\\[str\\]|str \\| None)\\s{0,4}=|:)"
@@ -253,8 +261,8 @@ const struct al_redact_rule al_redact_rules[] = {
      "|(?<u>" BARE "{4,1024}+))",
      is_assigned_secret},
     {"password",
-     "(?i)--(?:[a-z-]{0,32}-)?" KEYS "\\s{1,4}(?:(?<q>[\"'])(?<v>[^\"'\\n]{1,1024}+)[\"']|(?<u>" BARE
-     "{4,1024}+))",
+     "(?i)--(?:[a-z-]{0,32}-)?" KEYS
+     "\\s{1,4}(?:(?<q>[\"'])(?<v>[^\"'\\n]{1,1024}+)[\"']|(?<u>" BARE "{4,1024}+))",
      is_assigned_secret},
 };
 

@@ -14,7 +14,8 @@ struct al_redact_match {
     bool quoted;          /* group "q" is there */
 };
 
-/* One rule. pattern: pcre2, bytes, with a group named v; check may be NULL, else decides by the match. */
+/* One rule. pattern: pcre2, bytes, with a group named v; check may be NULL, else decides by the
+ * match. */
 struct al_redact_rule {
     const char *kind;
     const char *pattern;

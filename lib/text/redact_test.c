@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "airlore/testing.h"
+#include "text_fill.h"
 
 #define LIMIT ((size_t)64 << 20)
 
@@ -12,35 +13,75 @@ static const struct {
     const char *in;
     const char *out;
 } secrets[] = {
-    {"contract", "timeout. token=gh" "p_0123456789abcdefghijABCDEFGHIJ012345",
+    {"contract",
+     "timeout. token=gh"
+     "p_0123456789abcdefghijABCDEFGHIJ012345",
      "timeout. token=[redacted:github-token]"},
-    {"GitHub fine-grained", "x github" "_pat_11ABCDEFG0123456789abcd_xyz y",
+    {"GitHub fine-grained",
+     "x github"
+     "_pat_11ABCDEFG0123456789abcd_xyz y",
      "x [redacted:github-token] y"},
-    {"GitLab", "use gl" "pat-ABCdef123456789012345.", "use [redacted:gitlab-token]."},
-    {"npm", "npm" "_abcdefghijklmnopqrstuvwxyz0123456789", "[redacted:npm-token]"},
-    {"PyPI", "pypi" "-AgEIcHlwaS5vcmcCJDU0ZmI4ZjY5LTk3NzYtNDk5Zi1iN2M4LTEyMzQ",
+    {"GitLab",
+     "use gl"
+     "pat-ABCdef123456789012345.",
+     "use [redacted:gitlab-token]."},
+    {"npm",
+     "npm"
+     "_abcdefghijklmnopqrstuvwxyz0123456789",
+     "[redacted:npm-token]"},
+    {"PyPI",
+     "pypi"
+     "-AgEIcHlwaS5vcmcCJDU0ZmI4ZjY5LTk3NzYtNDk5Zi1iN2M4LTEyMzQ",
      "[redacted:pypi-token]"},
-    {"Slack", "bot xox" "b-123456789012-abcdefGHIJKL", "bot [redacted:slack-token]"},
+    {"Slack",
+     "bot xox"
+     "b-123456789012-abcdefGHIJKL",
+     "bot [redacted:slack-token]"},
     {"Slack hook", "https://hooks.slack.com/services/T00000001/B00000001/abcdefghijklmnop1234567",
      "https://hooks.slack.com/services/[redacted:slack-webhook]"},
-    {"Stripe", "sk" "_live_4eC39HqLyjWDarjtT1zdp7dc", "[redacted:stripe-key]"},
-    {"OpenAI", "key sk" "-proj-abcdEFGH1234ijklMNOP5678", "key [redacted:api-key]"},
-    {"Hugging Face", "hf" "_AbCdEfGhIjKlMnOpQrStUvWxYz012345", "[redacted:api-key]"},
-    {"AWS id", "id AKI" "AIOSFODNN7EXAMPLE.", "id [redacted:aws-access-key]."},
+    {"Stripe",
+     "sk"
+     "_live_4eC39HqLyjWDarjtT1zdp7dc",
+     "[redacted:stripe-key]"},
+    {"OpenAI",
+     "key sk"
+     "-proj-abcdEFGH1234ijklMNOP5678",
+     "key [redacted:api-key]"},
+    {"Hugging Face",
+     "hf"
+     "_AbCdEfGhIjKlMnOpQrStUvWxYz012345",
+     "[redacted:api-key]"},
+    {"AWS id",
+     "id AKI"
+     "AIOSFODNN7EXAMPLE.",
+     "id [redacted:aws-access-key]."},
     {"AWS secret", "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
      "aws_secret_access_key = [redacted:password]"},
-    {"Google", "AIz" "aSyA1234567890abcdefghijklmnopqrstuv", "[redacted:gcp-key]"},
-    {"Azure account", "AccountName=x;AccountKey"
-     "=abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789abcdefghijklmnopqrstuvwx==;E=1",
+    {"Google",
+     "AIz"
+     "aSyA1234567890abcdefghijklmnopqrstuv",
+     "[redacted:gcp-key]"},
+    {"Azure account",
+     "AccountName=x;AccountKey"
+     "=abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789abcdefghijklmnopqrstuvwx==;E="
+     "1",
      "AccountName=x;AccountKey=[redacted:azure-secret];E=1"},
     {"Azure signature", "https://x.net/c?sv=1&sig=abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG%3D&e",
      "https://x.net/c?sv=1&sig=[redacted:azure-secret]&e"},
-    {"JWT", "t ey" "JhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0",
+    {"JWT",
+     "t ey"
+     "JhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0",
      "t [redacted:jwt]"},
-    {"private key", "a\n-----BEGIN RSA PRIVATE" " KEY-----\nMIIEow\nIBAAK\n-----END RSA PRIVATE"
-     " KEY-----\nb", "a\n[redacted:private-key]\nb"},
-    {"service account", "\"private_key\": \"-----BEGIN PRIVATE" " KEY-----\\nMIIE\\n-----END PRIVATE"
-     " KEY-----\\n\",", "\"private_key\": \"[redacted:private-key]\\n\","},
+    {"private key",
+     "a\n-----BEGIN RSA PRIVATE"
+     " KEY-----\nMIIEow\nIBAAK\n-----END RSA PRIVATE"
+     " KEY-----\nb",
+     "a\n[redacted:private-key]\nb"},
+    {"service account",
+     "\"private_key\": \"-----BEGIN PRIVATE"
+     " KEY-----\\nMIIE\\n-----END PRIVATE"
+     " KEY-----\\n\",",
+     "\"private_key\": \"[redacted:private-key]\\n\","},
     {"URL", "postgresql+psycopg2://airflow:s3cr3t@db:5432/airflow",
      "postgresql+psycopg2://airflow:[redacted:url-password]@db:5432/airflow"},
     {"Airflow connection", "AIRFLOW_CONN_DB='mysql://login:passw0rd@host:3306/schema?charset=utf8'",
@@ -58,14 +99,20 @@ static const struct {
     {"option", "airflow users create --password hunter2x --role Admin",
      "airflow users create --password [redacted:password] --role Admin"},
     {"API key", "api_key: 9f86d081884c7d659a2feaa0c55ad015", "api_key: [redacted:password]"},
-    {"header", "Authorization: Bearer abcdef0123456789", "Authorization: Bearer [redacted:authorization]"},
+    {"header", "Authorization: Bearer abcdef0123456789",
+     "Authorization: Bearer [redacted:authorization]"},
     {"basic", "-H 'Authorization: Basic YWRtaW46YWRtaW4x'",
      "-H 'Authorization: Basic [redacted:authorization]'"},
-    {"Fernet", "key fB9zT3WkYq0rJ7uXnL2mVc5sD8aH1gPeQiRoKt4yZxw= end", "key [redacted:fernet-key] end"},
-    {"own key", "al" "_7f3k2_AbCdEfGh12345678ijklMNOP", "[redacted:airlore-key]"},
+    {"Fernet", "key fB9zT3WkYq0rJ7uXnL2mVc5sD8aH1gPeQiRoKt4yZxw= end",
+     "key [redacted:fernet-key] end"},
+    {"own key",
+     "al"
+     "_7f3k2_AbCdEfGh12345678ijklMNOP",
+     "[redacted:airlore-key]"},
     {"two", "password=hunter2x password=hunter3x",
      "password=[redacted:password] password=[redacted:password]"},
-    {"malformed bytes around", "\xFF password=hunter2x \xC3", "\xFF password=[redacted:password] \xC3"},
+    {"malformed bytes around", "\xFF password=hunter2x \xC3",
+     "\xFF password=[redacted:password] \xC3"},
 };
 
 static const char *const harmless[] = {
@@ -152,9 +199,13 @@ static void test_harmless(void **state)
 static void test_costly_texts(void **state)
 {
     (void)state;
-    static const char *const fills[] = {"a", "-----BEGIN RSA PRIVATE KEY-----", "password=", "://a:",
-                                        "eyJa.", "token\"'", "=", "\n", "--password ", "sk-", "A1b2",
-                                        "\xFF", "[redacted:", "authorization: bearer "};
+    static const char *const fills[] = {"a",           "-----BEGIN RSA PRIVATE KEY-----",
+                                        "password=",   "://a:",
+                                        "eyJa.",       "token\"'",
+                                        "=",           "\n",
+                                        "--password ", "sk-",
+                                        "A1b2",        "\xFF",
+                                        "[redacted:",  "authorization: bearer "};
     size_t max = 1u << 20;
     char *text = malloc(max);
     assert_non_null(text);
@@ -162,12 +213,10 @@ static void test_costly_texts(void **state)
         struct al_arena a;
         struct al_str out = {NULL, 0};
         uint32_t n = 0;
-        size_t len = strlen(fills[i]);
         struct al_err err = {0};
-        for (size_t k = 0; k + len <= max; k += len)
-            memcpy(text + k, fills[i], len);
+        struct al_str in = text_fill(text, max, fills[i]);
         al_arena_init(&a, NULL, LIMIT * 4);
-        enum al_code code = al_redact((struct al_str){text, max - max % len}, &a, &out, &n, &err);
+        enum al_code code = al_redact(in, &a, &out, &n, &err);
         AL_CHECK(fills[i], code == AL_OK || (code == AL_INVALID_ARGUMENT &&
                                              strcmp(err.reason, "REDACTION_LIMIT") == 0));
         al_arena_fini(&a);
@@ -178,7 +227,8 @@ static void test_costly_texts(void **state)
 static void test_arena_limits(void **state)
 {
     (void)state;
-    struct al_str in = AL_STR("password=hunter2x, token=gh" "p_0123456789abcdefghijABCDEFGHIJ012345");
+    struct al_str in = AL_STR("password=hunter2x, token=gh"
+                              "p_0123456789abcdefghijABCDEFGHIJ012345");
     for (size_t limit = 1;; limit += 16) {
         struct al_arena a;
         struct al_str out = {NULL, 0};

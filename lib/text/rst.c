@@ -1,4 +1,5 @@
-/* reStructuredText to plain text. A reader of our own: lines with their indent, blocks by recursion over indents. */
+/* reStructuredText to plain text. A reader of our own: lines with their indent, blocks by recursion
+ * over indents. */
 #include "rst.h"
 
 #include <string.h>
@@ -17,6 +18,7 @@ struct rst {
     size_t n;
     char levels[AL_DOC_LEVEL_MAX][2]; /* adornment of each level: character, overlined */
     uint32_t n_levels;
+    uint32_t lists; /* open lists */
 };
 
 enum directive_kind {
@@ -30,31 +32,51 @@ static const struct {
     enum directive_kind kind;
     const char *label; /* put before the text */
 } directives[] = {
-    {"code-block", DIRECTIVE_CODE, ""},       {"code", DIRECTIVE_CODE, ""},
-    {"sourcecode", DIRECTIVE_CODE, ""},       {"parsed-literal", DIRECTIVE_CODE, ""},
-    {"prompt", DIRECTIVE_CODE, ""},           {"ipython", DIRECTIVE_CODE, ""},
-    {"mermaid", DIRECTIVE_CODE, ""},          {"graphviz", DIRECTIVE_CODE, ""},
-    {"math", DIRECTIVE_CODE, ""},             {"note", DIRECTIVE_TEXT, "Note: "},
-    {"warning", DIRECTIVE_TEXT, "Warning: "}, {"tip", DIRECTIVE_TEXT, "Tip: "},
-    {"important", DIRECTIVE_TEXT, "Important: "}, {"caution", DIRECTIVE_TEXT, "Caution: "},
-    {"attention", DIRECTIVE_TEXT, "Attention: "}, {"danger", DIRECTIVE_TEXT, "Danger: "},
-    {"error", DIRECTIVE_TEXT, "Error: "},     {"hint", DIRECTIVE_TEXT, "Hint: "},
+    {"code-block", DIRECTIVE_CODE, ""},
+    {"code", DIRECTIVE_CODE, ""},
+    {"sourcecode", DIRECTIVE_CODE, ""},
+    {"parsed-literal", DIRECTIVE_CODE, ""},
+    {"prompt", DIRECTIVE_CODE, ""},
+    {"ipython", DIRECTIVE_CODE, ""},
+    {"mermaid", DIRECTIVE_CODE, ""},
+    {"graphviz", DIRECTIVE_CODE, ""},
+    {"math", DIRECTIVE_CODE, ""},
+    {"note", DIRECTIVE_TEXT, "Note: "},
+    {"warning", DIRECTIVE_TEXT, "Warning: "},
+    {"tip", DIRECTIVE_TEXT, "Tip: "},
+    {"important", DIRECTIVE_TEXT, "Important: "},
+    {"caution", DIRECTIVE_TEXT, "Caution: "},
+    {"attention", DIRECTIVE_TEXT, "Attention: "},
+    {"danger", DIRECTIVE_TEXT, "Danger: "},
+    {"error", DIRECTIVE_TEXT, "Error: "},
+    {"hint", DIRECTIVE_TEXT, "Hint: "},
     {"seealso", DIRECTIVE_TEXT, "See also: "},
     {"versionadded", DIRECTIVE_TEXT, "Added in version "},
     {"versionchanged", DIRECTIVE_TEXT, "Changed in version "},
     {"versionremoved", DIRECTIVE_TEXT, "Removed in version "},
     {"deprecated", DIRECTIVE_TEXT, "Deprecated since version "},
-    {"include", DIRECTIVE_DROP, ""},          {"literalinclude", DIRECTIVE_DROP, ""},
-    {"exampleinclude", DIRECTIVE_DROP, ""},   {"toctree", DIRECTIVE_DROP, ""},
-    {"figure", DIRECTIVE_DROP, ""},           {"image", DIRECTIVE_DROP, ""},
-    {"contents", DIRECTIVE_DROP, ""},         {"raw", DIRECTIVE_DROP, ""},
-    {"highlight", DIRECTIVE_DROP, ""},        {"meta", DIRECTIVE_DROP, ""},
-    {"index", DIRECTIVE_DROP, ""},            {"default-role", DIRECTIVE_DROP, ""},
-    {"role", DIRECTIVE_DROP, ""},             {"spelling", DIRECTIVE_DROP, ""},
-    {"spelling:word-list", DIRECTIVE_DROP, ""}, {"currentmodule", DIRECTIVE_DROP, ""},
-    {"automodule", DIRECTIVE_DROP, ""},       {"autoclass", DIRECTIVE_DROP, ""},
-    {"sectnum", DIRECTIVE_DROP, ""},          {"unicode", DIRECTIVE_DROP, ""},
-    {"jinja", DIRECTIVE_DROP, ""},            {"comment", DIRECTIVE_DROP, ""},
+    {"include", DIRECTIVE_DROP, ""},
+    {"literalinclude", DIRECTIVE_DROP, ""},
+    {"exampleinclude", DIRECTIVE_DROP, ""},
+    {"toctree", DIRECTIVE_DROP, ""},
+    {"figure", DIRECTIVE_DROP, ""},
+    {"image", DIRECTIVE_DROP, ""},
+    {"contents", DIRECTIVE_DROP, ""},
+    {"raw", DIRECTIVE_DROP, ""},
+    {"highlight", DIRECTIVE_DROP, ""},
+    {"meta", DIRECTIVE_DROP, ""},
+    {"index", DIRECTIVE_DROP, ""},
+    {"default-role", DIRECTIVE_DROP, ""},
+    {"role", DIRECTIVE_DROP, ""},
+    {"spelling", DIRECTIVE_DROP, ""},
+    {"spelling:word-list", DIRECTIVE_DROP, ""},
+    {"currentmodule", DIRECTIVE_DROP, ""},
+    {"automodule", DIRECTIVE_DROP, ""},
+    {"autoclass", DIRECTIVE_DROP, ""},
+    {"sectnum", DIRECTIVE_DROP, ""},
+    {"unicode", DIRECTIVE_DROP, ""},
+    {"jinja", DIRECTIVE_DROP, ""},
+    {"comment", DIRECTIVE_DROP, ""},
 };
 
 static void blocks(struct rst *r, size_t from, size_t to, uint32_t depth);
@@ -88,8 +110,7 @@ static struct al_str inline_text(struct rst *r, struct al_str s)
 static void heading(struct rst *r, struct al_str text, char mark, char over)
 {
     uint32_t level = 0;
-    while (level < r->n_levels &&
-           !(r->levels[level][0] == mark && r->levels[level][1] == over))
+    while (level < r->n_levels && !(r->levels[level][0] == mark && r->levels[level][1] == over))
         level++;
     if (level == r->n_levels) {
         if (level == AL_DOC_LEVEL_MAX)
@@ -121,7 +142,8 @@ static size_t title(struct rst *r, size_t i, size_t to)
     return 2;
 }
 
-/* End of the lines that are blank or indented by more than `indent`, from i on; without blank lines at its end. */
+/* End of the lines that are blank or indented by more than `indent`, from i on; without blank lines
+ * at its end. */
 static size_t indented_end(const struct rst *r, size_t i, size_t to, uint32_t indent)
 {
     size_t end = i;
@@ -161,7 +183,8 @@ static void code_block(struct rst *r, size_t from, size_t to, struct al_str lang
     al_doc_code(r->d, lang, al_buf_view(&b));
 }
 
-/* Join lines [from, to) into one text; the lines are views of one source, which has the breaks between them. */
+/* Join lines [from, to) into one text; the lines are views of one source, which has the breaks
+ * between them. */
 static struct al_str joined(const struct rst *r, size_t from, size_t to)
 {
     const char *start = r->lines[from].s.p;
@@ -209,8 +232,7 @@ static void text_directive(struct rst *r, struct al_str argument, const char *la
 static bool directive(struct rst *r, struct al_str s, size_t from, size_t to, uint32_t depth)
 {
     size_t colons = al_str_find(s, AL_STR("::"), 0);
-    if (colons == SIZE_MAX || colons == 0 || colons > 64 ||
-        memchr(s.p, ' ', colons) != NULL)
+    if (colons == SIZE_MAX || colons == 0 || colons > 64 || memchr(s.p, ' ', colons) != NULL)
         return false;
     struct al_str name = al_str_sub(s, 0, colons);
     struct al_str argument = al_str_trim(al_str_sub(s, colons + 2, s.n));
@@ -289,22 +311,38 @@ static size_t list_marker(struct al_str s)
     return n;
 }
 
+/* Whether an item of the same list comes next. */
+static bool item_follows(const struct rst *r, size_t i, size_t to, uint32_t indent)
+{
+    while (i < to && blank(&r->lines[i]))
+        i++;
+    return i < to && r->lines[i].indent == indent && list_marker(r->lines[i].s) > 0;
+}
+
 /* A list item at line i: the line behind it. */
 static size_t list_item(struct rst *r, size_t i, size_t to, uint32_t depth)
 {
+    struct al_buf *body = &r->d->body;
     struct line *l = &r->lines[i];
+    uint32_t indent = l->indent;
     size_t width = list_marker(l->s);
-    size_t end = indented_end(r, i + 1, to, l->indent);
+    size_t end = indented_end(r, i + 1, to, indent);
+    end = end > i ? end : i + 1;
     struct al_str number = al_str_trim(al_str_sub(l->s, 0, width));
     bool counted = number.p[0] >= '0' && number.p[0] <= '9';
     al_doc_line_end(r->d);
-    al_buf_str(&r->d->body, counted ? number : AL_STR("-"));
-    al_buf_char(&r->d->body, ' ');
+    for (uint32_t k = 0; k < r->lists && k < 16; k++)
+        al_buf_cstr(body, "  ");
+    al_buf_str(body, counted ? number : AL_STR("-"));
+    al_buf_char(body, ' ');
     l->s = al_str_sub(l->s, width, l->s.n);
     l->indent += (uint32_t)width;
-    blocks(r, i, end > i ? end : i + 1, depth + 1);
-    al_doc_line_end(r->d);
-    return end > i ? end : i + 1;
+    r->lists++;
+    blocks(r, i, end, depth + 1);
+    r->lists--;
+    if (item_follows(r, end, to, indent))
+        al_doc_paragraph_join(r->d);
+    return end;
 }
 
 /* Between the columns of a simple table are at least two spaces. */

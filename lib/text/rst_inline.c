@@ -103,8 +103,12 @@ static size_t literal(struct al_buf *out, struct al_str s, size_t i)
     while (end + 2 < s.n && s.p[end + 2] == '`')
         end++;
     struct al_str text = al_str_sub(s, i + 2, end - i - 2);
-    for (size_t k = 0; k < text.n; k++)
-        al_buf_char(out, text.p[k] == '\n' ? ' ' : text.p[k]);
+    for (size_t k = 0; k < text.n; k++) {
+        if (text.p[k] == '\n')
+            al_buf_char(out, ' ');
+        else
+            al_buf_char(out, text.p[k]);
+    }
     return end + 2 - i;
 }
 
@@ -151,7 +155,8 @@ static size_t markup(struct al_doc *d, struct al_buf *out, struct al_str s, size
     }
 }
 
-/* A text with more markup that does not close than this is no markup; the search for its ends would be quadratic. */
+/* A text with more markup that does not close than this is no markup; the search for its ends would
+ * be quadratic. */
 #define FAILURES_MAX 500u
 
 void al_rst_inline(struct al_doc *d, struct al_buf *out, struct al_str text)

@@ -42,7 +42,7 @@ static void add(struct split *t, size_t start, size_t end)
 /* The word that ends in front of the dot at s[dot] is one that is written with a dot. */
 static bool is_abbreviation(struct al_str s, size_t dot)
 {
-    static const char *const list[] = {"e.g", "i.e", "etc", "vs", "cf", "mr",  "dr",
+    static const char *const list[] = {"e.g", "i.e", "etc",    "vs",   "cf",   "mr", "dr",
                                        "fig", "no",  "approx", "resp", "incl", "eq", "sec"};
     size_t from = dot;
     while (from > 0 && (isalpha((unsigned char)s.p[from - 1]) || s.p[from - 1] == '.'))

@@ -149,6 +149,7 @@ static enum al_code highlight(const struct collect *c, struct al_snippet *s, str
     return AL_OK;
 }
 
+// NOLINTNEXTLINE(readability-function-size): the text, the query and where to put it
 enum al_code al_snippet_make(struct al_analyzer *an, struct al_str text,
                              const struct al_str *query_terms, size_t n_terms, size_t max_bytes,
                              struct al_arena *a, struct al_snippet *ret, struct al_err *err)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "airlore/testing.h"
+#include "text_fill.h"
 
 #define LIMIT ((size_t)64 << 20)
 
@@ -38,7 +39,8 @@ static struct al_snippet make(struct fixture *f, const char *text, const char *c
 }
 
 static const char *const text =
-    "Airflow runs tasks. The first part of this text is about nothing in particular, and it goes on "
+    "Airflow runs tasks. The first part of this text is about nothing in particular, and it goes "
+    "on "
     "for a while with words. It has many sentences. None of them matters here. "
     "Pools limit how many tasks of a kind run at once. A task that finds no free slot waits. "
     "The last part is again about nothing. It ends here, after some more words that say little.";
@@ -150,11 +152,13 @@ static void test_sentences(void **state)
         {"list", "Intro:\n- one. One\n- two\n  more\n3. three\n\nEnd.",
          "Intro:#- one. One#- two\n  more#3. three#End."},
         {"table", "a | b\nc | d. D\n", "a | b#c | d. D"},
-        {"code", "Run.\n\n```python\na. B\n\nc. D\n```\n\nEnd.", "Run.#```python\na. B\n\nc. D\n```#End."},
+        {"code", "Run.\n\n```python\na. B\n\nc. D\n```\n\nEnd.",
+         "Run.#```python\na. B\n\nc. D\n```#End."},
         {"code not closed", "```\na. B", "```\na. B"},
         {"Korean", "\xEC\x9E\x91\xEC\x97\x85\xEC\x9D\xB4\xEB\x8B\xA4. \xEB\x81\x9D.",
          "\xEC\x9E\x91\xEC\x97\x85\xEC\x9D\xB4\xEB\x8B\xA4.#\xEB\x81\x9D."},
-        {"Japanese", "\xE7\xB5\x82\xE3\x80\x82\xE6\xAC\xA1", "\xE7\xB5\x82\xE3\x80\x82#\xE6\xAC\xA1"},
+        {"Japanese", "\xE7\xB5\x82\xE3\x80\x82\xE6\xAC\xA1",
+         "\xE7\xB5\x82\xE3\x80\x82#\xE6\xAC\xA1"},
     };
     struct fixture f;
     setup(&f);
@@ -186,10 +190,7 @@ static void test_limits(void **state)
     char *many = malloc(60000);
     assert_non_null(many);
     setup(&f);
-    for (size_t i = 0; i < 60000; i += 3)
-        memcpy(many + i, "A. ", 3);
-    for (size_t i = 0; i < 60000; i += 6)
-        memcpy(many + i, "Abc.  ", 6);
+    (void)text_fill(many, 60000, "Abc.  ");
     assert_int_equal(al_sentences((struct al_str){many, 60000}, &f.a, &spans, &n, NULL), AL_OK);
     assert_int_equal(n, 4096);
     for (size_t limit = 1; limit < 200; limit += 16) {
@@ -197,9 +198,9 @@ static void test_limits(void **state)
         struct al_snippet s = {0};
         struct al_str term = AL_STR("abc");
         al_arena_init(&small, NULL, limit);
-        assert_int_equal(al_snippet_make(f.an, (struct al_str){many, 600}, &term, 1, 200, &small, &s,
-                                         NULL),
-                         AL_RESOURCE_EXHAUSTED);
+        assert_int_equal(
+            al_snippet_make(f.an, (struct al_str){many, 600}, &term, 1, 200, &small, &s, NULL),
+            AL_RESOURCE_EXHAUSTED);
         assert_null(s.text.p);
         spans = NULL;
         assert_int_equal(al_sentences((struct al_str){many, 600}, &small, &spans, &n, NULL),
@@ -214,9 +215,12 @@ static void test_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_window_of_most_terms), cmocka_unit_test(test_without_hits_the_beginning),
-        cmocka_unit_test(test_identifiers_and_korean), cmocka_unit_test(test_borders),
-        cmocka_unit_test(test_sentences), cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_window_of_most_terms),
+        cmocka_unit_test(test_without_hits_the_beginning),
+        cmocka_unit_test(test_identifiers_and_korean),
+        cmocka_unit_test(test_borders),
+        cmocka_unit_test(test_sentences),
+        cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests_name("text.snippet", tests, NULL, NULL);
 }

@@ -38,8 +38,8 @@ static struct al_str piece_at(const struct al_tokenizer *t, uint32_t row)
 enum al_code al_tokenizer_init(struct al_tokenizer *t, struct al_mem *mem, const char *offsets,
                                const char *vocab, uint32_t n_pieces, struct al_err *err)
 {
-    *t = (struct al_tokenizer){
-        .mem = mem, .n_pieces = n_pieces, .offsets = offsets, .vocab = vocab};
+    *t =
+        (struct al_tokenizer){.mem = mem, .n_pieces = n_pieces, .offsets = offsets, .vocab = vocab};
     uint32_t n_slots = 16;
     while (n_slots < n_pieces * 2u)
         n_slots *= 2;

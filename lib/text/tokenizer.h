@@ -1,7 +1,8 @@
 /* tokenizer.h - text to WordPiece row numbers.
  *
- * The uncased BERT pipeline with one step in front: a border at CamelCase. Works on a stream: a word of more than 100
- * characters is unknown, so that a fixed buffer is enough whatever the text. Unknown words are skipped.
+ * The uncased BERT pipeline with one step in front: a border at CamelCase. Works on a stream: a
+ * word of more than 100 characters is unknown, so that a fixed buffer is enough whatever the text.
+ * Unknown words are skipped.
  *
  * Thread:    immutable after init: any thread.
  * Lifecycle: init -> run* -> fini. fini accepts zeroed memory.
@@ -30,8 +31,8 @@ struct al_tokenizer {
     const char *vocab;
 };
 
-/* pieces: vocab[offsets[i] .. offsets[i+1]), borrowed until fini; offsets ascending and checked by the caller.
- * AL_RESOURCE_EXHAUSTED when out of memory. */
+/* pieces: vocab[offsets[i] .. offsets[i+1]), borrowed until fini; offsets ascending and checked by
+ * the caller. AL_RESOURCE_EXHAUSTED when out of memory. */
 AL_NODISCARD enum al_code al_tokenizer_init(struct al_tokenizer *t, struct al_mem *mem,
                                             const char *offsets, const char *vocab,
                                             uint32_t n_pieces, struct al_err *err);

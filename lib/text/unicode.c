@@ -111,9 +111,8 @@ static size_t decompose(uint32_t cp, utf8proc_option_t options, uint32_t *out, s
 {
     utf8proc_int32_t buf[32];
     int boundclass = 0;
-    utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)cp, buf,
-                                                 (utf8proc_ssize_t)AL_ARRAY_LEN(buf), options,
-                                                 &boundclass);
+    utf8proc_ssize_t n = utf8proc_decompose_char(
+        (utf8proc_int32_t)cp, buf, (utf8proc_ssize_t)AL_ARRAY_LEN(buf), options, &boundclass);
     if (n < 0 || n > (utf8proc_ssize_t)AL_ARRAY_LEN(buf))
         return 0;
     size_t kept = 0;
@@ -163,8 +162,8 @@ bool al_cp_is_control(uint32_t cp)
 bool al_cp_is_space(uint32_t cp)
 {
     return cp == ' ' || in(cp, 0x09, 0x0D) || cp == 0x85 || cp == 0xA0 || cp == 0x1680 ||
-           in(cp, 0x2000, 0x200A) || cp == 0x2028 || cp == 0x2029 || cp == 0x202F ||
-           cp == 0x205F || cp == 0x3000;
+           in(cp, 0x2000, 0x200A) || cp == 0x2028 || cp == 0x2029 || cp == 0x202F || cp == 0x205F ||
+           cp == 0x3000;
 }
 
 bool al_cp_is_punct(uint32_t cp)

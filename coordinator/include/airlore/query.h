@@ -56,6 +56,7 @@ struct al_hit {
     uint32_t chunk; /* the best one */
     double score; /* fused in [0, 1] for hybrid; cosine or BM25 for a single leg */
     double relevance; /* calibrated, in [0, 1] */
+    double coverage; /* share of the query's idf mass that the chunk has, question words aside */
     struct al_snippet snippet;
     double text_score; /* the two legs, with ranks from 1 (0: not among the leg's candidates) */
     double vector_score;

@@ -8,8 +8,8 @@
  * AL_UNAVAILABLE.
  *
  * Thread:    a channel: any thread. A stream: one reader and one writer at once; cancel from any
- * thread; finish and destroy when both are done. A cancel object: any thread. Lifecycle:
- * al_rpc_channel_create -> calls -> al_rpc_channel_destroy, when no call is left.
+ *            thread; finish and destroy when both are done. A cancel object: any thread.
+ * Lifecycle: al_rpc_channel_create -> calls -> al_rpc_channel_destroy, when no call is left.
  */
 #ifndef AIRLORE_RPC_CLIENT_H
 #define AIRLORE_RPC_CLIENT_H
@@ -31,19 +31,25 @@ struct al_rpc_header {
     const char *value;
 };
 
-/* 0 and NULL mean the default. */
+/* 0 and NULL mean the default.
+ *
+ * target             "127.0.0.1:7700", "dns:///host:7700", "unix:/run/airlore.sock"; required
+ * tls                borrowed for the call; NULL: plain text
+ * headers            sent with every call (authorization); copied; at most 16
+ * message_bytes_max  one message in either direction; up to 1 GiB; default 16 MiB
+ * arena_bytes_max    memory of one reply of a stream or an asynchronous call; default 256 MiB
+ * keepalive_ms       ping while calls are open; 0: none; not below 20,000 unless the server allows
+ * it mem                borrowed until destroy; NULL: the system's
+ */
 struct al_rpc_channel_options {
-    const char
-        *target; /* "127.0.0.1:7700", "dns:///host:7700", "unix:/run/airlore.sock"; required */
-    const struct al_rpc_tls *tls; /* borrowed for the call; NULL: plain text */
-    const struct al_rpc_header
-        *headers; /* sent with every call (authorization); copied; at most 16 */
+    const char *target;
+    const struct al_rpc_tls *tls;
+    const struct al_rpc_header *headers;
     size_t n_headers;
-    uint32_t message_bytes_max; /* default 16 MiB */
-    size_t arena_bytes_max;     /* memory of one reply; default 256 MiB */
-    uint32_t keepalive_ms; /* ping while calls are open; 0: none. Not below 20,000 unless the server
-                              allows it */
-    struct al_mem *mem;    /* borrowed until destroy */
+    uint32_t message_bytes_max;
+    size_t arena_bytes_max;
+    uint32_t keepalive_ms;
+    struct al_mem *mem;
 };
 
 /* Make a channel; connects at the first call. *ret owned: al_rpc_channel_destroy.
@@ -73,19 +79,26 @@ void al_rpc_cancel_fire(struct al_rpc_cancel *c);
 /* End it, when no call uses it. */
 void al_rpc_cancel_fini(struct al_rpc_cancel *c);
 
-/* What to call. All borrowed: until return for blocking calls, until the callback has returned for
- * asynchronous ones (message and headers only until return), until destroy for streams (service and
- * cancel only). */
+/* What to call. Borrowed: until return for blocking calls; until the callback has returned for
+ * asynchronous ones (message and headers: until return); until destroy for streams (headers: until
+ * return of open).
+ *
+ * method          as in the .proto ("Search")
+ * message         of unary calls; ignored by al_rpc_stream_open
+ * timeout_ms      from now, for the whole call; 0: none
+ * headers         besides the channel's; at most 16
+ * wait_for_ready  wait for the server to come up instead of failing at once with AL_UNAVAILABLE
+ * cancel          NULL: none
+ */
 struct al_rpc_request {
     const ProtobufCServiceDescriptor *service;
-    const char *method;                  /* "Search" */
-    const ProtobufCMessage *message;     /* unary calls; ignored by al_rpc_stream_open */
-    uint64_t timeout_ms;                 /* from now, for the whole call; 0: none */
-    const struct al_rpc_header *headers; /* besides the channel's; at most 16 */
+    const char *method;
+    const ProtobufCMessage *message;
+    uint64_t timeout_ms;
+    const struct al_rpc_header *headers;
     size_t n_headers;
-    bool wait_for_ready;          /* wait for the server to come up instead of failing at once with
-                                     AL_UNAVAILABLE */
-    struct al_rpc_cancel *cancel; /* NULL: none */
+    bool wait_for_ready;
+    struct al_rpc_cancel *cancel;
 };
 
 /* A unary call; blocks. *ret is in arena a, borrowed from it; its bytes count against a's limit.

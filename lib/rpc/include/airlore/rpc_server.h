@@ -11,10 +11,11 @@
  *         {.name = "Get", .where = AL_RPC_POOL, .unary = get},
  *         {.name = "Watch", .stream = watch},
  *     };
- *     AL_TRY(al_rpc_server_create(&(struct al_rpc_server_options){.descriptor_set = set, ...}, &s,
- * err)); AL_TRY(al_rpc_server_add_service(s, &pkg__thing__descriptor, methods,
- * AL_ARRAY_LEN(methods), ctx, err)); AL_TRY(al_rpc_server_listen(s, "127.0.0.1:0", NULL, &port,
- * err)); AL_TRY(al_rpc_server_start(s, err));
+ *     ...
+ *     al_rpc_server_create(&opt, &s, err);
+ *     al_rpc_server_add_service(s, &pkg__thing__descriptor, methods, 2, ctx, err);
+ *     al_rpc_server_listen(s, "127.0.0.1:0", NULL, &port, err);
+ *     al_rpc_server_start(s, err);
  *
  * The server itself answers: unknown methods and methods without a handler (UNIMPLEMENTED; the
  * latter with the reason NOT_IMPLEMENTED_YET), grpc.health.v1.Health, and reflection v1 and v1alpha
@@ -27,12 +28,14 @@
  * DRAINING (UNAVAILABLE), BAD_MESSAGE (INVALID_ARGUMENT), UNKNOWN_METHOD and NOT_IMPLEMENTED_YET
  * (UNIMPLEMENTED). Compressed messages are not accepted (UNIMPLEMENTED).
  *
- * Thread:    al_rpc_server_*: serialized by the caller; set_health and close from any thread. A
- * call belongs to the thread that runs its handler; al_rpc_call_is_cancelled from any thread while
- * the handler runs; al_rpc_read and al_rpc_write may be used by two threads at once, one each.
+ * Thread:    al_rpc_server_*: serialized by the caller; set_health, calls and close from any
+ * thread. A call belongs to the thread that runs its handler; al_rpc_call_is_cancelled and
+ *            al_rpc_call_wake from any thread while the handler runs; al_rpc_read and al_rpc_write
+ *            may be used by two threads at once, one each.
  * Lifecycle: create -> add_service* -> listen+ -> start -> close -> stop -> destroy.
  * Memory:    every call has an arena with a limit; request, reply and all that a handler allocates
- * for them live there until the call has ended. Nothing in it may outlive the handler by reference.
+ *            for them live there until the call has ended. Nothing outlives the handler by pointing
+ *            into it.
  */
 #ifndef AIRLORE_RPC_SERVER_H
 #define AIRLORE_RPC_SERVER_H
@@ -76,9 +79,10 @@ struct al_rpc_method {
  * on a poller, on_done on a poller or a handler's thread: both must be cheap and not block.
  *
  * admit    before anything of the request is decoded. Anything but AL_OK ends the call with that
- * error. NULL: all pass. on_done  last, exactly once for each call that was offered to admit: the
- * status sent (CANCELLED or DEADLINE_EXCEEDED if the client was gone before it) and the time since
- * the call came in. The call's accessors still work.
+ *          error. NULL: all pass.
+ * on_done  last, exactly once for each call that was offered to admit: the status sent (CANCELLED
+ *          or DEADLINE_EXCEEDED if the client was gone before it) and the time since the call came
+ *          in. The call's accessors still work.
  */
 struct al_rpc_hooks {
     void *ctx;
@@ -86,33 +90,47 @@ struct al_rpc_hooks {
     void (*on_done)(void *ctx, struct al_rpc_call *call, enum al_code code, uint64_t micros);
 };
 
-/* 0 and NULL mean the default. Values out of range are refused by al_rpc_server_create. */
+/* 0 and NULL mean the default. Values out of range are refused by al_rpc_server_create.
+ *
+ * descriptor_set              a FileDescriptorSet with all imports; borrowed until destroy;
+ * required n_pollers                   threads that drive the connections; 1 to 64; default 1
+ * pool_threads                for AL_RPC_POOL; 1 to 1,024; default 4
+ * pool_queue_max              calls waiting for such a thread; 1 to 1,048,576; default 256
+ * streams_max                 streaming calls at once, a thread each; 1 to 1,024; default 64
+ * calls_max                   calls at once of all kinds; 1 to 1,048,576; default 4,096
+ * streams_per_connection_max  HTTP/2 concurrent streams; 1 to 1,048,576; default 1,024
+ * message_bytes_max           one message in either direction; 1 KiB to 1 GiB; default 16 MiB
+ * arena_bytes_max             memory of one call; at least 4 KiB; default 64 MiB
+ * calls_bytes_max             arenas of all calls together; at least 4 KiB; default 1 GiB
+ * transport_bytes_max         what is received and not complete, of all connections; beyond it,
+ *                             streams are dropped; 16 MiB to 1 TiB; default 256 MiB
+ * depth_max                   nesting of messages; 1 to 1,000; default 64
+ * elements_max                fields in one message, nested ones included; default 4,194,304
+ * keepalive_ms                ping a connection idle for so long; 1,000 to 3,600,000; default
+ * 60,000 keepalive_timeout_ms        drop it without an answer; 100 to 600,000; default 20,000 mem,
+ * clock, metrics         borrowed until destroy; NULL: the system's, the system's, none
+ */
 struct al_rpc_server_options {
-    const uint8_t *
-        descriptor_set; /* a FileDescriptorSet with all imports; borrowed until destroy; required */
+    const uint8_t *descriptor_set;
     size_t descriptor_set_bytes;
-    uint32_t n_pollers;      /* 1 to 64; default 1 */
-    uint32_t pool_threads;   /* for AL_RPC_POOL; 1 to 1,024; default 4 */
-    uint32_t pool_queue_max; /* calls waiting for such a thread; 1 to 1,048,576; default 256 */
-    uint32_t streams_max;    /* streaming calls at once, a thread each; 1 to 1,024; default 64 */
-    uint32_t calls_max;      /* calls at once of all kinds; 1 to 1,048,576; default 4,096 */
-    uint32_t
-        streams_per_connection_max; /* HTTP/2 concurrent streams; 1 to 1,048,576; default 1,024 */
-    uint32_t
-        message_bytes_max;  /* one message in either direction; 1 KiB to 1 GiB; default 16 MiB */
-    size_t arena_bytes_max; /* memory of one call; at least 4 KiB; default 64 MiB */
-    uint64_t
-        transport_bytes_max;  /* received and not yet handled; 16 MiB to 1 TiB; default 256 MiB */
-    uint64_t calls_bytes_max; /* arenas of all calls together; default 1 GiB */
-    uint32_t depth_max;       /* nesting of messages; 1 to 1,000; default 64 */
-    uint32_t elements_max;    /* fields in one message, nested ones included; default 4,194,304 */
-    uint32_t keepalive_ms; /* ping an idle connection after this long; 1,000 to 3,600,000; default
-                              60,000 */
-    uint32_t keepalive_timeout_ms; /* drop it without an answer; 100 to 600,000; default 20,000 */
+    uint32_t n_pollers;
+    uint32_t pool_threads;
+    uint32_t pool_queue_max;
+    uint32_t streams_max;
+    uint32_t calls_max;
+    uint32_t streams_per_connection_max;
+    uint32_t message_bytes_max;
+    size_t arena_bytes_max;
+    uint64_t calls_bytes_max;
+    uint64_t transport_bytes_max;
+    uint32_t depth_max;
+    uint32_t elements_max;
+    uint32_t keepalive_ms;
+    uint32_t keepalive_timeout_ms;
     struct al_rpc_hooks hooks;
-    struct al_mem *mem;         /* borrowed until destroy */
-    struct al_clock *clock;     /* borrowed until destroy */
-    struct al_metrics *metrics; /* borrowed until destroy; queue lengths of the pools */
+    struct al_mem *mem;
+    struct al_clock *clock;
+    struct al_metrics *metrics;
 };
 
 /* Make a server; nothing listens yet. opt is copied. *ret owned: al_rpc_server_destroy.

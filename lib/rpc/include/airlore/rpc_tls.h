@@ -9,11 +9,13 @@
 
 /* PEM texts, NUL-terminated, borrowed for the call.
  *
- * ca_pem    whom to trust. Server: the authority of client certificates. Client: that of the server
- * (NULL: the system's). cert_pem  own certificate chain; needed by a server, for mutual TLS by a
- * client too. key_pem   the key of cert_pem. require_client_cert  server: refuse clients without a
- * certificate signed by ca_pem (mutual TLS). target_name  client: the name that the server's
- * certificate must carry, when it is not the one dialled; NULL: dialled.
+ * ca_pem               whom to trust. Server: the authority of client certificates. Client: that of
+ *                      the server (NULL: the system's).
+ * cert_pem             own certificate chain; needed by a server, for mutual TLS by a client too.
+ * key_pem              the key of cert_pem.
+ * require_client_cert  server: refuse clients without a certificate signed by ca_pem (mutual TLS).
+ * target_name          client: the name that the server's certificate must carry, when it is not
+ *                      the one dialled; NULL: dialled.
  */
 struct al_rpc_tls {
     const char *ca_pem;

@@ -1,0 +1,2 @@
+#include "airlore/testing.h"
+int main(void) { return 0; }

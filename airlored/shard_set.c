@@ -1,0 +1,232 @@
+#include "shard_set.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SERIES_MAX 64u /* more shards than this are shown as one sum */
+
+/* What is shown of a shard. */
+enum gauge {
+    DOCS,
+    CHUNKS,
+    TOMBSTONES,
+    SEGMENTS,
+    GROWING_ROWS,
+    STORE_BYTES,
+    SEGMENT_BYTES,
+    MEMORY_BYTES,
+    APPLIED_INDEX,
+    STALE_DOCS,
+    READ_ONLY,
+    N_GAUGES,
+};
+
+static const struct {
+    const char *name;
+    const char *help;
+} gauges[N_GAUGES] = {
+    [DOCS] = {"airlore_shard_documents", "Documents in the shard."},
+    [CHUNKS] = {"airlore_shard_chunks", "Live chunks in the shard."},
+    [TOMBSTONES] = {"airlore_shard_tombstones", "Dead rows that segments still hold."},
+    [SEGMENTS] = {"airlore_shard_segments", "Sealed segments."},
+    [GROWING_ROWS] = {"airlore_shard_growing_rows", "Rows of the growing segment."},
+    [STORE_BYTES] = {"airlore_shard_store_bytes", "Store on disk."},
+    [SEGMENT_BYTES] = {"airlore_shard_segment_bytes", "Segments on disk."},
+    [MEMORY_BYTES] = {"airlore_shard_memory_bytes", "Memory held by segments."},
+    [APPLIED_INDEX] = {"airlore_shard_applied_index", "Last entry of the log that was applied."},
+    [STALE_DOCS] = {"airlore_shard_stale_documents", "Documents with vectors of another embedder."},
+    [READ_ONLY] = {"airlore_shard_read_only", "1 while the shard refuses writes."},
+};
+
+struct series {
+    struct al_metric *gauge[N_GAUGES];
+};
+
+struct member {
+    struct al_shard *shard;
+    struct al_shard_port *port;
+};
+
+struct al_shard_set {
+    struct al_mem *mem;
+    struct member *members; /* documents first, the system's last */
+    size_t n_members;
+    struct al_shard_port **ports; /* of the router */
+    struct al_router router;
+    struct series *series;
+    size_t n_series; /* n_members, or 2: all shards of documents and the system's */
+};
+
+static enum al_code open_member(const struct al_shard_set_options *opt, struct al_shard_set *set,
+                                size_t i, struct al_err *err)
+{
+    const struct al_settings *s = opt->settings;
+    bool is_system = i == set->n_members - 1;
+    char name[32];
+    char dir[4200];
+    struct al_shard_options o = {.dim = opt->dim,
+                                 .embedder_id = opt->embedder_id,
+                                 .seal_rows = (uint32_t)s->shard_seal_rows,
+                                 .merge_factor = (uint32_t)s->shard_merge_factor,
+                                 .scan_rows_max = (uint32_t)s->shard_scan_rows,
+                                 .min_free_bytes = s->shard_min_free_bytes,
+                                 .write_id_ttl_ms = s->shard_write_id_ttl_ms,
+                                 .background = true,
+                                 .mem = opt->mem,
+                                 .disk = opt->disk,
+                                 .clock = opt->clock,
+                                 .log = opt->log,
+                                 .metrics = opt->metrics};
+    if (is_system) {
+        o.id.v = AL_SHARD_SYSTEM;
+        o.slot_last = UINT16_MAX;
+        snprintf(name, sizeof name, "system");
+    } else {
+        o.id.v = (uint32_t)i;
+        al_router_slots(i, set->n_members - 1, &o.slot_first, &o.slot_last);
+        snprintf(name, sizeof name, "shards/%04zu", i);
+    }
+    AL_TRY(al_data_folder_path(opt->folder, name, dir, sizeof dir, err));
+    AL_TRY_CTX(err, al_disk_mkdirs(opt->disk, dir, 0700, err), "shard '%s'", name);
+    o.dir = dir;
+    struct member *m = &set->members[i];
+    AL_TRY_CTX(err, al_shard_open(&o, &m->shard, err), "shard '%s'", name);
+    return al_shard_port_local(m->shard, opt->mem, &m->port, err);
+}
+
+static void label(const struct al_shard_set *set, size_t i, char *buf, size_t n)
+{
+    if (i == set->n_series - 1)
+        snprintf(buf, n, "shard=\"system\"");
+    else if (set->n_series < set->n_members)
+        snprintf(buf, n, "shard=\"all\"");
+    else
+        snprintf(buf, n, "shard=\"%zu\"", i);
+}
+
+static enum al_code register_gauges(struct al_shard_set *set, struct al_metrics *metrics,
+                                    struct al_err *err)
+{
+    for (size_t i = 0; i < set->n_series; i++) {
+        char text[32];
+        label(set, i, text, sizeof text);
+        for (size_t g = 0; g < N_GAUGES; g++)
+            AL_TRY(al_metrics_gauge(metrics, gauges[g].name, gauges[g].help, text,
+                                    &set->series[i].gauge[g], err));
+    }
+    return AL_OK;
+}
+
+static enum al_code allocate(struct al_shard_set *set, size_t n_shards, struct al_err *err)
+{
+    set->n_members = n_shards + 1;
+    set->n_series = n_shards > SERIES_MAX ? 2 : n_shards + 1;
+    set->members = al_mem_array(set->mem, set->n_members, sizeof *set->members);
+    set->ports = al_mem_array(set->mem, n_shards, sizeof *set->ports);
+    set->series = al_mem_array(set->mem, set->n_series, sizeof *set->series);
+    if (!set->members || !set->ports || !set->series)
+        return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "shards: out of memory");
+    return AL_OK;
+}
+
+enum al_code al_shard_set_open(const struct al_shard_set_options *opt, struct al_shard_set **ret,
+                               struct al_err *err)
+{
+    AL_AUTO(al_shard_set) set = al_mem_zalloc(opt->mem, sizeof *set);
+    if (!set)
+        return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "shards: out of memory");
+    set->mem = opt->mem;
+    size_t n_shards = opt->settings->shards;
+    AL_TRY(allocate(set, n_shards, err));
+    for (size_t i = 0; i < set->n_members; i++) {
+        AL_TRY(open_member(opt, set, i, err));
+        if (i < n_shards)
+            set->ports[i] = set->members[i].port;
+    }
+    set->router = (struct al_router){.shards = set->ports, .n_shards = n_shards};
+    AL_TRY(register_gauges(set, opt->metrics, err));
+    *ret = al_take(set);
+    return AL_OK;
+}
+
+void al_shard_set_close(struct al_shard_set *s)
+{
+    for (size_t i = 0; s->members && i < s->n_members; i++) {
+        if (s->members[i].shard)
+            al_shard_close(s->members[i].shard);
+    }
+}
+
+void al_shard_set_destroy(struct al_shard_set *s)
+{
+    if (!s)
+        return;
+    al_shard_set_close(s);
+    for (size_t i = s->members ? s->n_members : 0; i > 0; i--) {
+        struct member *m = &s->members[i - 1];
+        if (m->port)
+            m->port->ops->destroy(m->port);
+        al_shard_destroy(m->shard);
+    }
+    al_mem_free(s->mem, s->series);
+    al_mem_free(s->mem, s->ports);
+    al_mem_free(s->mem, s->members);
+    al_mem_free(s->mem, s);
+}
+
+struct al_router *al_shard_set_router(struct al_shard_set *s)
+{
+    return &s->router;
+}
+
+struct al_shard_port *al_shard_set_system(struct al_shard_set *s)
+{
+    return s->members[s->n_members - 1].port;
+}
+
+static void add_status(const struct al_shard_status *st, double sum[N_GAUGES])
+{
+    sum[DOCS] += (double)st->n_docs;
+    sum[CHUNKS] += (double)st->n_chunks;
+    sum[TOMBSTONES] += (double)st->n_tombstones;
+    sum[SEGMENTS] += (double)st->n_segments;
+    sum[GROWING_ROWS] += (double)st->growing_rows;
+    sum[STORE_BYTES] += (double)st->store_bytes;
+    sum[SEGMENT_BYTES] += (double)st->segment_bytes;
+    sum[MEMORY_BYTES] += (double)st->memory_bytes;
+    sum[APPLIED_INDEX] += (double)st->applied_index;
+    sum[STALE_DOCS] += (double)st->stale_docs;
+    sum[READ_ONLY] += st->read_only ? 1 : 0;
+}
+
+void al_shard_set_measure(struct al_shard_set *s)
+{
+    size_t per_series = s->n_series < s->n_members ? s->n_members - 1 : 1;
+    for (size_t i = 0, series = 0; i < s->n_members; series++) {
+        double sum[N_GAUGES] = {0};
+        size_t end = i == s->n_members - 1 ? s->n_members : i + per_series;
+        for (; i < end; i++) {
+            struct al_shard_status st;
+            al_shard_get_status(s->members[i].shard, &st);
+            add_status(&st, sum);
+        }
+        for (size_t g = 0; g < N_GAUGES; g++)
+            al_metric_set(s->series[series].gauge[g], sum[g]);
+    }
+}
+
+bool al_shard_set_is_writable(struct al_shard_set *s, char *why, size_t n)
+{
+    for (size_t i = 0; i < s->n_members; i++) {
+        struct al_shard_status st;
+        al_shard_get_status(s->members[i].shard, &st);
+        if (!st.read_only)
+            continue;
+        if (i == s->n_members - 1)
+            snprintf(why, n, "shard system is read-only: %s", st.why);
+        else
+            snprintf(why, n, "shard %zu is read-only: %s", i, st.why);
+        return false;
+    }
+    return true;
+}
