@@ -60,7 +60,8 @@ static bool has_body(struct MHD_Connection *c)
            MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING);
 }
 
-/* Answered as soon as the headers are there: a body is never read. */
+/* Called when the headers are there, and again when the request is. With a body it is answered at once, which makes the library
+ * close the connection instead of reading it; without one the second time, so that the connection can be used again. */
 static enum MHD_Result answer(void *u, struct MHD_Connection *c, const char *url,
                               const char *method, const char *version, const char *upload,
                               size_t *upload_n, void **state)
@@ -68,11 +69,14 @@ static enum MHD_Result answer(void *u, struct MHD_Connection *c, const char *url
     struct al_http *h = u;
     (void)version;
     (void)upload;
-    (void)state;
+    const struct al_http_request req = {method, url, has_body(c)};
     if (*upload_n)
         return MHD_NO;
+    if (!*state && !req.has_body) {
+        *state = h;
+        return MHD_YES;
+    }
     struct al_http_reply reply;
-    const struct al_http_request req = {method, url, has_body(c)};
     al_http_answer(h->site, &req, h->mem, &reply);
     enum MHD_Result queued = send_reply(c, &reply);
     al_buf_fini(&reply.body);
@@ -143,6 +147,14 @@ static void connection_changed(void *u, struct MHD_Connection *c, void **context
     p->fd = -1;
 }
 
+/* Paths are taken as they stand: none of ours needs escapes. */
+static size_t keep_escapes(void *u, struct MHD_Connection *c, char *s)
+{
+    (void)u;
+    (void)c;
+    return strlen(s);
+}
+
 static enum al_code start_daemon(struct al_http *h, const struct al_http_options *opt, int fd,
                                  struct al_err *err)
 {
@@ -151,7 +163,8 @@ static enum al_code start_daemon(struct al_http *h, const struct al_http_options
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)opt->connections_max,
         MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)opt->connections_per_address_max,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)((opt->idle_ms + 999) / 1000),
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_BYTES_MAX, MHD_OPTION_NOTIFY_COMPLETED,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_BYTES_MAX, MHD_OPTION_UNESCAPE_CALLBACK,
+        keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED,
         answered, h, MHD_OPTION_NOTIFY_CONNECTION, connection_changed, h, MHD_OPTION_END);
     if (!h->daemon)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "http: server cannot be started");

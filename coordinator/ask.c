@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "relevance.h"
+
 #define HITS_LOOKED_AT 8u
 #define SENTENCES_A_HIT 64u
 #define SENTENCE_BYTES_MAX 600u
@@ -58,8 +60,10 @@ static enum al_code find_idf(struct asking *s)
             rarest = hit->terms[t].idf > rarest ? hit->terms[t].idf : rarest;
         }
     }
-    for (size_t i = 0; i < n; i++)
-        s->idf[i] = s->idf[i] > 0 ? s->idf[i] : rarest;
+    for (size_t i = 0; i < n; i++) {
+        bool filler = al_relevance_is_filler(s->res->terms[i]);
+        s->idf[i] = filler ? 0 : s->idf[i] > 0 ? s->idf[i] : rarest;
+    }
     return AL_OK;
 }
 

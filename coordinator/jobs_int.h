@@ -50,6 +50,7 @@ struct al_job_record {
     bool is_busy;
     bool is_stored;   /* false: being submitted, not yet shown */
     bool is_enqueued; /* in the queue */
+    bool is_stale;    /* what is on disk is not known; holder of is_busy only */
     uint64_t version;
     double done;
     char message[256];

@@ -106,11 +106,19 @@ static enum al_code recover_records(struct al_jobs *j, struct al_err *err)
 static enum al_code apply_pauses(struct al_jobs *j, struct al_err *err)
 {
     pthread_mutex_lock(&j->mu);
+    while (j->is_settings_busy)
+        pthread_cond_wait(&j->changed, &j->mu);
+    j->is_settings_busy = true;
     uint32_t paused = j->paused;
     pthread_mutex_unlock(&j->mu);
-    for (uint32_t c = 1; c <= AL_JOB_CLASSES; c++)
-        AL_TRY(al_queue_set_paused(&j->queue, c, paused & (1u << c), err));
-    return AL_OK;
+    enum al_code code = AL_OK;
+    for (uint32_t c = 1; c <= AL_JOB_CLASSES && code == AL_OK; c++)
+        code = al_queue_set_paused(&j->queue, c, paused & (1u << c), err);
+    pthread_mutex_lock(&j->mu);
+    j->is_settings_busy = false;
+    pthread_cond_broadcast(&j->changed);
+    pthread_mutex_unlock(&j->mu);
+    return code;
 }
 
 /* A lease that holds; the electing thread only. */
@@ -318,21 +326,31 @@ static bool is_stopping(struct al_jobs *j)
     return is;
 }
 
-static bool is_lost_claim(enum al_code c, const struct al_err *e)
+/* Another process has the job, or leads and will take it: what was done here does not count. */
+static bool is_lost(enum al_code c, const struct al_err *e)
 {
-    return c == AL_ABORTED && e->reason && strcmp(e->reason, "CLAIM_LOST") == 0;
+    static const char *const reasons[] = {"CLAIM_LOST", "JOB_CHANGED", "NOT_LEADER"};
+    for (size_t i = 0; c != AL_OK && i < AL_ARRAY_LEN(reasons); i++) {
+        if (e->reason && strcmp(e->reason, reasons[i]) == 0)
+            return true;
+    }
+    return false;
 }
 
-/* mu held. The job's end is there for all to see. */
-static void detach(struct task *t, const struct al_job_status *ended)
+/* Nothing runs any more; the record is busy until here. */
+static void detach(struct task *t, bool was_lost)
 {
+    struct al_jobs *j = t->j;
+    pthread_mutex_lock(&j->mu);
     t->record->run = NULL;
-    if (ended && ended->state == AL_JOB_SUCCEEDED) {
-        t->record->done = 1;
-        t->record->version++;
-    }
-    if (!ended || ended->state == AL_JOB_QUEUED)
-        t->record->is_enqueued = false;
+    pthread_mutex_unlock(&j->mu);
+    struct al_err err;
+    if (was_lost && al_job_reload(j, t->record, &err) != AL_OK)
+        al_log_err(j->opt.log, AL_LOG_WARN, "jobs.reload.failed", &err);
+    pthread_mutex_lock(&j->mu);
+    t->record->is_enqueued = t->record->status.state != AL_JOB_QUEUED;
+    al_jobs_end_change(j, t->record);
+    pthread_mutex_unlock(&j->mu);
 }
 
 static void finish(struct task *t, enum al_code code, const struct al_err *e)
@@ -350,18 +368,16 @@ static void finish(struct task *t, enum al_code code, const struct al_err *e)
         enum al_code c = end_job(t, &next, &err);
         if (c == AL_OK && next.state != AL_JOB_QUEUED && forget_entry(t, &err) != AL_OK)
             al_log_err(j->opt.log, AL_LOG_WARN, "jobs.forget.failed", &err);
-        bool give_up = is_lost_claim(c, &err) || (is_stopping(j) && tries >= STOP_TRIES);
-        pthread_mutex_lock(&j->mu);
-        if (c == AL_OK || give_up)
-            detach(t, c == AL_OK ? &next : NULL);
-        al_jobs_end_change(j, t->record);
-        if (c != AL_OK && !give_up)
-            al_jobs_wait_ms(j, &j->wake, backoff);
-        pthread_mutex_unlock(&j->mu);
         if (c != AL_OK)
             al_log_err(j->opt.log, AL_LOG_WARN, "jobs.end.failed", &err);
-        if (c == AL_OK || give_up)
+        if (c == AL_OK || is_lost(c, &err) || (is_stopping(j) && tries >= STOP_TRIES)) {
+            detach(t, is_lost(c, &err));
             return;
+        }
+        pthread_mutex_lock(&j->mu);
+        al_jobs_end_change(j, t->record);
+        al_jobs_wait_ms(j, &j->wake, backoff);
+        pthread_mutex_unlock(&j->mu);
         backoff = backoff * 2 < BACKOFF_MS_MAX ? backoff * 2 : BACKOFF_MS_MAX;
     }
 }
@@ -481,14 +497,18 @@ static enum al_code execute(struct task *t, struct al_err *err)
     pthread_mutex_unlock(&j->mu);
     if (c == AL_NOT_FOUND)
         return drop_entry(t, err);
-    if (c == AL_OK) {
+    if (c == AL_OK)
         run_job(t);
-        trim(j);
-    }
     return c;
 }
 
 /* ---- the runner ---- */
+
+/* JOB_CHANGED is none here: the record is then as the other process left it, and looked at again. */
+static bool is_lost_for_good(enum al_code c, const struct al_err *e)
+{
+    return is_lost(c, e) && strcmp(e->reason, "JOB_CHANGED") != 0;
+}
 
 /* Claim one and run it. A claimed entry that could not be begun is tried again. */
 static enum al_code run_one(struct al_job_runner *runner, struct al_arena *a, struct al_err *err)
@@ -496,6 +516,7 @@ static enum al_code run_one(struct al_job_runner *runner, struct al_arena *a, st
     struct al_jobs *j = runner->jobs;
     struct task t = {.j = j};
     AL_TRY(al_jobs_lead(j, &t.fence, err));
+    trim(j);
     al_jobs_enqueue(j, runner->job_class);
     struct al_err e = {.reason = ""};
     enum al_code c =
@@ -508,7 +529,7 @@ static enum al_code run_one(struct al_job_runner *runner, struct al_arena *a, st
     }
     uint64_t backoff = BACKOFF_MS_MIN;
     c = execute(&t, err);
-    while (c != AL_OK && !is_lost_claim(c, err) && !is_stopping(j)) {
+    while (c != AL_OK && !is_lost_for_good(c, err) && !is_stopping(j)) {
         al_log_err(j->opt.log, AL_LOG_WARN, "jobs.begin.failed", err);
         pthread_mutex_lock(&j->mu);
         al_jobs_wait_ms(j, &j->wake, backoff);

@@ -349,6 +349,8 @@ static enum al_code write_row(struct al_jobs *j, struct row_write *w, struct al_
 enum al_code al_job_store(struct al_jobs *j, struct al_job_record *r,
                           const struct al_job_status *status, struct al_err *err)
 {
+    if (r->is_stale)
+        AL_TRY(al_job_reload(j, r, err));
     struct al_buf b;
     al_buf_init(&b, j->opt.mem, 0);
     pthread_mutex_lock(&j->mu);
@@ -371,9 +373,9 @@ enum al_code al_job_store(struct al_jobs *j, struct al_job_record *r,
         r->version++;
         pthread_cond_broadcast(&j->changed);
         pthread_mutex_unlock(&j->mu);
-    } else if (c == AL_ABORTED || c == AL_UNKNOWN) {
+    } else if (c == AL_UNKNOWN || (c == AL_ABORTED && !r->run)) {
         enum al_code again = al_job_reload(j, r, NULL); /* what is there counts */
-        (void)again; /* the next change tries again */
+        r->is_stale = again != AL_OK && again != AL_NOT_FOUND;
     }
     return c;
 }
@@ -416,6 +418,7 @@ enum al_code al_job_reload(struct al_jobs *j, struct al_job_record *r, struct al
             take_over(j, r, fresh);
         else if (is_same)
             r->row_version = fresh->row_version; /* what runs here is newer than its row */
+        r->is_stale = r->is_stale && !is_same;
         pthread_mutex_unlock(&j->mu);
         if (!is_same)
             c = AL_FAIL_R(err, AL_ALREADY_EXISTS, "ID_REUSED",

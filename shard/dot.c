@@ -6,8 +6,8 @@
 #pragma STDC FP_CONTRACT OFF
 #endif
 
-#define LANES 8u
-#define STEP (4u * LANES)
+#define LANES ((size_t)8)
+#define STEP (4 * LANES)
 
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
 

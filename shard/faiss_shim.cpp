@@ -19,6 +19,10 @@
 #include "dot.h"
 
 struct al_shim_graph {
+    explicit al_shim_graph(const al_shim_rows &r) : rows(r.p), n(r.n), dim(r.dim)
+    {
+    }
+
     faiss::HNSW hnsw{AL_SHIM_LINKS};
     const float *rows;
     uint32_t n;
@@ -379,17 +383,13 @@ bool is_too_large(uint32_t n, al_shim_msg *msg)
 
 extern "C" {
 
-enum al_shim_code al_shim_build(const float *rows, uint32_t n, uint32_t dim,
-                                bool (*cancel)(void *u), void *u, struct al_shim_graph **ret,
-                                struct al_shim_msg *msg)
+enum al_shim_code al_shim_build(const struct al_shim_rows *rows, bool (*cancel)(void *u), void *u,
+                                struct al_shim_graph **ret, struct al_shim_msg *msg)
 {
-    if (is_too_large(n, msg))
+    if (is_too_large(rows->n, msg))
         return AL_SHIM_FAILED;
     return guarded(msg, [&] {
-        auto g = std::make_unique<al_shim_graph>();
-        g->rows = rows;
-        g->n = n;
-        g->dim = dim;
+        auto g = std::make_unique<al_shim_graph>(*rows);
         const al_shim_code code = build(*g, cancel, u);
         if (code == AL_SHIM_OK)
             *ret = g.release();
@@ -397,16 +397,14 @@ enum al_shim_code al_shim_build(const float *rows, uint32_t n, uint32_t dim,
     });
 }
 
-enum al_shim_code al_shim_load(const uint8_t *bytes, size_t n_bytes, const float *rows, uint32_t n,
-                               uint32_t dim, struct al_shim_graph **ret, struct al_shim_msg *msg)
+enum al_shim_code al_shim_load(const uint8_t *bytes, size_t n_bytes,
+                               const struct al_shim_rows *rows, struct al_shim_graph **ret,
+                               struct al_shim_msg *msg)
 {
-    if (is_too_large(n, msg))
+    if (is_too_large(rows->n, msg))
         return AL_SHIM_MALFORMED;
     return guarded(msg, [&] {
-        auto g = std::make_unique<al_shim_graph>();
-        g->rows = rows;
-        g->n = n;
-        g->dim = dim;
+        auto g = std::make_unique<al_shim_graph>(*rows);
         const al_shim_code code = read_graph(reader{bytes, n_bytes}, *g, msg);
         if (code == AL_SHIM_OK)
             *ret = g.release();

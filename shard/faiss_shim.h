@@ -36,15 +36,21 @@ struct al_shim_msg {
     char text[160];
 };
 
-/* Build over n > 0 rows of dim floats, borrowed for the life of the graph; always the same for the
- * same rows. */
-enum al_shim_code al_shim_build(const float *rows, uint32_t n, uint32_t dim,
-                                bool (*cancel)(void *u), void *u, struct al_shim_graph **ret,
-                                struct al_shim_msg *msg);
+/* Rows of dim floats, borrowed for the life of a graph over them. */
+struct al_shim_rows {
+    const float *p;
+    uint32_t n;
+    uint32_t dim;
+};
+
+/* Build over n > 0 rows; always the same for the same rows. cancel may be NULL. */
+enum al_shim_code al_shim_build(const struct al_shim_rows *rows, bool (*cancel)(void *u), void *u,
+                                struct al_shim_graph **ret, struct al_shim_msg *msg);
 
 /* From al_shim_save's bytes, which may be anything: all is checked. */
-enum al_shim_code al_shim_load(const uint8_t *bytes, size_t n_bytes, const float *rows, uint32_t n,
-                               uint32_t dim, struct al_shim_graph **ret, struct al_shim_msg *msg);
+enum al_shim_code al_shim_load(const uint8_t *bytes, size_t n_bytes,
+                               const struct al_shim_rows *rows, struct al_shim_graph **ret,
+                               struct al_shim_msg *msg);
 
 /* Give the bytes to put in pieces; put returns false to stop (AL_SHIM_NO_MEMORY). */
 enum al_shim_code al_shim_save(const struct al_shim_graph *g,

@@ -80,37 +80,38 @@ static const struct al_index_ops hnsw_ops = {
 };
 
 /* Moves the graph. */
-static enum al_code wrap(struct al_shim_graph *graph, uint32_t n, uint32_t dim, struct al_mem *mem,
+static enum al_code wrap(struct al_shim_graph *graph, const struct al_index_source *src,
                          struct al_index **ret, struct al_err *err)
 {
-    struct hnsw *h = al_mem_zalloc(mem, sizeof *h);
+    struct hnsw *h = al_mem_zalloc(src->mem, sizeof *h);
     if (!h) {
         al_shim_destroy(graph);
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "index: out of memory");
     }
-    *h = (struct hnsw){{&hnsw_ops, dim, n}, graph, mem};
+    *h = (struct hnsw){{&hnsw_ops, src->dim, src->n_rows}, graph, src->mem};
     *ret = &h->base;
     return AL_OK;
 }
 
-static enum al_code hnsw_build(const float *rows, uint32_t n, uint32_t dim, struct al_mem *mem,
-                               bool (*cancel)(void *u), void *u, struct al_index **ret,
+static enum al_code hnsw_build(const struct al_index_source *src, struct al_index **ret,
                                struct al_err *err)
 {
     struct al_shim_graph *graph = NULL;
     struct al_shim_msg msg = {{0}};
-    AL_TRY(code_of(al_shim_build(rows, n, dim, cancel, u, &graph, &msg), &msg, err));
-    return wrap(graph, n, dim, mem, ret, err);
+    struct al_shim_rows rows = {src->rows, src->n_rows, src->dim};
+    AL_TRY(code_of(al_shim_build(&rows, src->cancel, src->cancel_u, &graph, &msg), &msg, err));
+    return wrap(graph, src, ret, err);
 }
 
-static enum al_code hnsw_load(struct al_str bytes, const float *rows, uint32_t n, uint32_t dim,
-                              struct al_mem *mem, struct al_index **ret, struct al_err *err)
+static enum al_code hnsw_load(struct al_str bytes, const struct al_index_source *src,
+                              struct al_index **ret, struct al_err *err)
 {
     struct al_shim_graph *graph = NULL;
     struct al_shim_msg msg = {{0}};
+    struct al_shim_rows rows = {src->rows, src->n_rows, src->dim};
     const uint8_t *p = (const uint8_t *)bytes.p;
-    AL_TRY(code_of(al_shim_load(p, bytes.n, rows, n, dim, &graph, &msg), &msg, err));
-    return wrap(graph, n, dim, mem, ret, err);
+    AL_TRY(code_of(al_shim_load(p, bytes.n, &rows, &graph, &msg), &msg, err));
+    return wrap(graph, src, ret, err);
 }
 
 const struct al_index_factory *al_index_faiss(void)

@@ -76,30 +76,30 @@ static const struct al_index_ops flat_ops = {
     .destroy = flat_destroy,
 };
 
-static enum al_code flat_build(const float *rows, uint32_t n, uint32_t dim, struct al_mem *mem,
-                               bool (*cancel)(void *u), void *u, struct al_index **ret,
+static enum al_code flat_build(const struct al_index_source *src, struct al_index **ret,
                                struct al_err *err)
 {
-    if (cancel && cancel(u))
+    if (src->cancel && src->cancel(src->cancel_u))
         return AL_FAIL(err, AL_CANCELLED, "index: build cancelled");
-    struct flat *f = al_mem_zalloc(mem, sizeof *f);
+    struct flat *f = al_mem_zalloc(src->mem, sizeof *f);
     if (!f)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "index: out of memory");
-    *f = (struct flat){{&flat_ops, dim, n}, rows, mem};
+    *f = (struct flat){{&flat_ops, src->dim, src->n_rows}, src->rows, src->mem};
     *ret = &f->base;
     return AL_OK;
 }
 
-static enum al_code flat_load(struct al_str bytes, const float *rows, uint32_t n, uint32_t dim,
-                              struct al_mem *mem, struct al_index **ret, struct al_err *err)
+static enum al_code flat_load(struct al_str bytes, const struct al_index_source *src,
+                              struct al_index **ret, struct al_err *err)
 {
     struct al_reader r = al_reader_of(bytes);
     uint8_t version = al_reader_u8(&r);
     uint32_t stored_n = al_reader_u32le(&r);
     uint32_t stored_dim = al_reader_u32le(&r);
-    if (!al_reader_done(&r) || version != FORMAT_VERSION || stored_n != n || stored_dim != dim)
+    if (!al_reader_done(&r) || version != FORMAT_VERSION || stored_n != src->n_rows ||
+        stored_dim != src->dim)
         return AL_FAIL(err, AL_DATA_LOSS, "index: flat: malformed");
-    return flat_build(rows, n, dim, mem, NULL, NULL, ret, err);
+    return flat_build(src, ret, err);
 }
 
 const struct al_index_factory *al_index_flat(void)

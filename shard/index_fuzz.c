@@ -11,6 +11,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static float rows[N * DIM];
+static const struct al_index_source source = {.rows = rows, .n_rows = N, .dim = DIM};
 static struct al_buf good;
 static const struct al_index_factory *factory;
 
@@ -26,7 +27,7 @@ static void make_good(void)
     for (uint32_t i = 0; i < N * DIM; i++)
         rows[i] = (float)(i * 2654435761u >> 20) / 4096.0f - 0.5f;
     al_buf_init(&good, NULL, 0);
-    AL_ASSERT(factory->build(rows, N, DIM, NULL, NULL, NULL, &ix, &err) == AL_OK);
+    AL_ASSERT(factory->build(&source, &ix, &err) == AL_OK);
     AL_ASSERT(ix->ops->save(ix, &good, &err) == AL_OK);
     ix->ops->destroy(ix);
 }
@@ -39,7 +40,7 @@ static void try_load(const char *p, size_t n)
     uint32_t found[K];
     float scores[K];
     uint32_t n_found = 0;
-    enum al_code code = factory->load((struct al_str){p, n}, rows, N, DIM, NULL, &ix, &err);
+    enum al_code code = factory->load((struct al_str){p, n}, &source, &ix, &err);
     AL_ASSERT(code == AL_OK || code == AL_DATA_LOSS || code == AL_RESOURCE_EXHAUSTED);
     if (code != AL_OK)
         return;

@@ -83,11 +83,17 @@ static const struct al_index_factory *factory_of(void **state)
     return *state;
 }
 
+static struct al_index_source source_of(uint32_t n)
+{
+    return (struct al_index_source){.rows = w.rows, .n_rows = n, .dim = DIM};
+}
+
 static struct al_index *build(const struct al_index_factory *f, uint32_t n)
 {
     struct al_index *ix = NULL;
     struct al_err e = {0};
-    AL_CHECK_OK(f->build(w.rows, n, DIM, NULL, NULL, NULL, &ix, &e), e);
+    struct al_index_source src = source_of(n);
+    AL_CHECK_OK(f->build(&src, &ix, &e), e);
     assert_int_equal(ix->n_rows, n);
     assert_int_equal(ix->dim, DIM);
     return ix;
@@ -183,7 +189,8 @@ static void test_equal_rows(void **state)
     assert_non_null(same);
     for (uint32_t i = 0; i < 600; i++)
         same[i * DIM] = 1;
-    AL_CHECK_OK(factory_of(state)->build(same, 600, DIM, NULL, NULL, NULL, &ix, &e), e);
+    struct al_index_source src = {.rows = same, .n_rows = 600, .dim = DIM};
+    AL_CHECK_OK(factory_of(state)->build(&src, &ix, &e), e);
     struct al_index_query q = {same, 30, 0, NULL};
     AL_CHECK_OK(ix->ops->search(ix, &q, rows, scores, &n, &e), e);
     assert_true(n > 0);
@@ -196,6 +203,7 @@ static void test_build_is_deterministic_and_saved_equals_loaded(void **state)
     struct al_index *ix = build(factory_of(state), 1500);
     struct al_index *again = build(factory_of(state), 1500);
     struct al_index *loaded = NULL;
+    struct al_index_source src = source_of(1500);
     struct al_buf a;
     struct al_buf b;
     struct al_err e = {0};
@@ -207,7 +215,7 @@ static void test_build_is_deterministic_and_saved_equals_loaded(void **state)
     AL_CHECK_OK(again->ops->save(again, &b, &e), e);
     assert_int_equal(a.n, b.n);
     assert_memory_equal(a.p, b.p, a.n);
-    AL_CHECK_OK(factory_of(state)->load(al_buf_view(&a), w.rows, 1500, DIM, NULL, &loaded, &e), e);
+    AL_CHECK_OK(factory_of(state)->load(al_buf_view(&a), &src, &loaded, &e), e);
     for (uint32_t q = 0; q < 50; q++) {
         const float *v = w.queries + (size_t)q * DIM;
         uint32_t n = search(ix, v, 50, NULL, rows[0], scores[0]);
@@ -229,13 +237,14 @@ static enum al_code load_copy(const struct al_index_factory *f, const char *p, s
                               uint32_t n_rows)
 {
     struct al_index *ix = NULL;
+    struct al_index_source src = source_of(n_rows);
     struct al_err e = {0};
     uint32_t rows[20];
     float scores[20];
     char *copy = malloc(n + 1);
     assert_non_null(copy);
     memcpy(copy, p, n);
-    enum al_code c = f->load((struct al_str){copy, n}, w.rows, n_rows, DIM, NULL, &ix, &e);
+    enum al_code c = f->load((struct al_str){copy, n}, &src, &ix, &e);
     free(copy);
     if (c == AL_OK) { /* other links, but none out of bounds: it must still be safe to use */
         (void)search(ix, w.queries, 20, NULL, rows, scores);
@@ -291,14 +300,14 @@ static void test_cancel_and_bad_arguments(void **state)
     struct al_index *ix = NULL;
     struct al_err e = {0};
     int polls = 0;
-    (void)cancel_soon;
-    assert_int_equal(factory_of(state)->build(w.rows, N, DIM, NULL, cancel_now, NULL, &ix, &e),
-                     AL_CANCELLED);
+    struct al_index_source src = source_of(N);
+    src.cancel = cancel_now;
+    assert_int_equal(factory_of(state)->build(&src, &ix, &e), AL_CANCELLED);
     assert_null(ix);
+    src.cancel = cancel_soon;
+    src.cancel_u = &polls;
     if (strcmp(factory_of(state)->name, "hnsw") == 0)
-        assert_int_equal(
-            factory_of(state)->build(w.rows, N, DIM, NULL, cancel_soon, &polls, &ix, &e),
-            AL_CANCELLED);
+        assert_int_equal(factory_of(state)->build(&src, &ix, &e), AL_CANCELLED);
     ix = build(factory_of(state), 10);
     struct al_index_query q = {w.queries, 0, 0, NULL};
     uint32_t n = 0;
@@ -313,7 +322,9 @@ static void test_memory_faults(void **state)
         struct al_index *ix = NULL;
         struct al_err e = {0};
         al_fault_mem_init(&fm, i, false);
-        enum al_code c = factory_of(state)->build(w.rows, 20, DIM, &fm.mem, NULL, NULL, &ix, &e);
+        struct al_index_source src = source_of(20);
+        src.mem = &fm.mem;
+        enum al_code c = factory_of(state)->build(&src, &ix, &e);
         assert_int_equal(c, fm.fired ? AL_RESOURCE_EXHAUSTED : AL_OK);
         if (ix)
             ix->ops->destroy(ix);

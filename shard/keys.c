@@ -123,18 +123,6 @@ bool al_key_u64_parse(struct al_str key, uint64_t *ret)
     return true;
 }
 
-struct al_key al_key_after_prefix(struct al_str prefix)
-{
-    struct al_key k;
-    k.n = 0;
-    add_bytes(&k, prefix.p, prefix.n);
-    while (k.n && (uint8_t)k.p[k.n - 1] == 0xFF)
-        k.n--;
-    if (k.n)
-        k.p[k.n - 1] = (char)((uint8_t)k.p[k.n - 1] + 1);
-    return k;
-}
-
 void al_chunk_row_encode(const struct al_chunk_row *c, struct al_buf *b)
 {
     al_buf_char(b, (char)CHUNK_FORMAT);

@@ -48,9 +48,6 @@ bool al_key_write_time_parse(struct al_str key, uint64_t *ret_time_ms,
 /* Number of a key made by al_key_u64; false when its length is another. */
 bool al_key_u64_parse(struct al_str key, uint64_t *ret);
 
-/* The first key behind all keys with this prefix; n = 0 when there is none. */
-struct al_key al_key_after_prefix(struct al_str prefix);
-
 /* Value of the CHUNK family. vectors: raw floats of n_chunks * dim, or empty. */
 struct al_chunk_row {
     uint32_t space;

@@ -52,6 +52,7 @@ static enum al_code stats_of(struct al_scope *s, const struct al_str *terms, siz
     return AL_OK;
 }
 
+// NOLINTNEXTLINE(readability-function-size): eight parameters, of the contract
 enum al_code al_segset_stats(struct al_segset *g, const uint32_t *spaces, size_t n_spaces,
                              const struct al_str *terms, size_t n_terms, struct al_arena *a,
                              struct al_term_stats *ret, struct al_err *err)
@@ -145,25 +146,41 @@ static int cmp_rows(const void *a, const void *b)
     return x->row < y->row ? -1 : x->row > y->row;
 }
 
-static enum al_code score_part(struct al_scope *s, const struct al_part *p,
-                               const struct al_leg_query *q, struct al_candidate *const *cands,
-                               size_t n, struct al_row_score *rows, struct al_err *err)
+/* The candidates of one call, and room for as many rows. */
+struct batch {
+    struct al_candidate *const *cands;
+    size_t n;
+    struct al_row_score *rows;
+};
+
+/* The batch's rows in this part, ascending; returns how many. */
+static size_t rows_in(const struct al_scope *s, const struct al_part *p, const struct batch *b)
 {
+    struct al_candidate *const *cands = b->cands;
     size_t found = 0;
-    AL_TRY(al_scope_poll(s, err));
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < b->n; i++) {
         if (!al_space_in(s->spaces, s->n_spaces, cands[i]->space))
             continue;
         uint32_t doc = al_part_find(p, cands[i]->space, cands[i]->docno);
         if (doc == AL_ROW_NONE || cands[i]->chunk >= p->seg->docs[doc].n_rows)
             continue;
         uint32_t row = p->seg->docs[doc].row_first + cands[i]->chunk;
-        rows[found++] = (struct al_row_score){row, (uint32_t)i, 0};
+        b->rows[found++] = (struct al_row_score){row, (uint32_t)i, 0};
     }
-    qsort(rows, found, sizeof *rows, cmp_rows);
+    qsort(b->rows, found, sizeof *b->rows, cmp_rows);
+    return found;
+}
+
+static enum al_code score_part(const struct al_scope *s, const struct al_part *p,
+                               const struct al_leg_query *q, const struct batch *b,
+                               struct al_err *err)
+{
+    struct al_row_score *rows = b->rows;
+    AL_TRY(al_scope_poll(s, err));
+    size_t found = rows_in(s, p, b);
     AL_TRY(al_bm25_score_rows(p, q, rows, found, err));
     for (size_t i = 0; i < found; i++) {
-        struct al_candidate *c = cands[rows[i].cand];
+        struct al_candidate *c = b->cands[rows[i].cand];
         if (q->n_terms) {
             c->text_score = (float)rows[i].score;
             c->has_text = true;
@@ -192,11 +209,12 @@ enum al_code al_segset_score(struct al_segset *g, const struct al_leg_query *q,
         al_arena_fini(&a);
         return code;
     }
+    struct batch batch = {cands, n, rows};
     s.deadline_ns = q->deadline_ns;
     for (size_t i = 0; code == AL_OK && i < s.n_parts; i++) {
         if (i + 1 == s.n_parts)
             al_scope_lock(&s);
-        code = score_part(&s, &s.parts[i], q, cands, n, rows, err);
+        code = score_part(&s, &s.parts[i], q, &batch, err);
     }
     al_scope_close(&s);
     al_arena_fini(&a);
@@ -233,6 +251,7 @@ static enum al_code explain_in(struct al_scope *s, const struct al_leg_query *q,
                    (unsigned long long)docno);
 }
 
+// NOLINTNEXTLINE(readability-function-size): seven parameters, of the contract
 enum al_code al_segset_explain(struct al_segset *g, const struct al_leg_query *q, uint64_t docno,
                                uint32_t chunk, struct al_arena *a, struct al_term_part **ret,
                                struct al_err *err)

@@ -111,12 +111,18 @@ struct al_sealed_options {
     void *cancel_u;
 };
 
-/* Write the file of a segment with g's documents under a temporary name of the folder; nothing is
- * left behind on error. g's vectors are given back on the way. The names of the temporary and the
- * final file go to temp and name. */
+/* A file to write. */
+struct al_sealed_file {
+    uint64_t first; /* log range (first, last] */
+    uint64_t last;
+    const char *temp;             /* name while it is written */
+    char name[AL_SEG_NAME_BYTES]; /* set by al_sealed_write */
+};
+
+/* Write the file of a segment with g's documents; nothing is left behind on error. g's vectors are
+ * given back on the way. */
 AL_NODISCARD enum al_code al_sealed_write(const struct al_sealed_options *opt, struct al_growing *g,
-                                          uint64_t first, uint64_t last, const char *temp,
-                                          char name[AL_SEG_NAME_BYTES], struct al_err *err);
+                                          struct al_sealed_file *file, struct al_err *err);
 
 /* Map a file and check all of it. *ret owned: one reference. AL_DATA_LOSS when it is absent or
  * damaged; reason SEGMENT_STALE when it is of another analyzer. */

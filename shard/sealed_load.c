@@ -231,10 +231,9 @@ static enum al_code settle_vectors(struct al_sealed *s, const struct al_sealed_o
                            s->footer.sections[AL_SECTION_GRAPH].bytes};
     if (graph.n == 0 || strcmp(s->footer.index_name, opt->index->name) != 0)
         return AL_OK;
-    AL_TRY_CTX(err,
-               opt->index->load(graph, s->seg.vectors, s->seg.n_vecs, opt->dim, s->seg.mem,
-                                &s->index, err),
-               "segment");
+    struct al_index_source src = {
+        .rows = s->seg.vectors, .n_rows = s->seg.n_vecs, .dim = opt->dim, .mem = s->seg.mem};
+    AL_TRY_CTX(err, opt->index->load(graph, &src, &s->index, err), "segment");
     s->seg.index = s->index;
     return AL_OK;
 }

@@ -10,7 +10,7 @@
 #include "airlore/analyzer.h"
 #include "sealed.h"
 
-#define BUFFER_BYTES (256u * 1024u)
+#define BUFFER_BYTES ((size_t)256 * 1024)
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "sealed segments are mapped as they are: little endian only"
@@ -355,9 +355,16 @@ static enum al_code build_graph(struct writer *w, const char *path, struct al_bu
     if (map.n < at + w->footer.sections[AL_SECTION_VECTORS].bytes)
         code = AL_FAIL(w->err, AL_DATA_LOSS, "segment: file '%s' is shorter than written", path);
     if (code == AL_OK)
-        code = w->opt->index->build((const float *)(const void *)(map.p + at), w->footer.n_vecs,
-                                    w->footer.dim, w->mem, w->opt->cancel, w->opt->cancel_u, &ix,
-                                    w->err);
+        code = w->opt->index->build(
+            &(struct al_index_source){
+                .rows = (const float *)(const void *)(map.p + at),
+                .n_rows = w->footer.n_vecs,
+                .dim = w->footer.dim,
+                .mem = w->mem,
+                .cancel = w->opt->cancel,
+                .cancel_u = w->opt->cancel_u,
+            },
+            &ix, w->err);
     if (code == AL_OK)
         code = ix->ops->save(ix, ret, w->err);
     if (ix)
@@ -424,19 +431,18 @@ enum al_code al_sealed_path(const char *dir, const char *name, char *buf, size_t
     return AL_OK;
 }
 
-static enum al_code write_and_rename(struct writer *w, const char *temp,
-                                     char name[AL_SEG_NAME_BYTES])
+static enum al_code write_and_rename(struct writer *w, struct al_sealed_file *file)
 {
     struct al_disk *d = w->opt->disk;
     char from[PATH_MAX];
     char to[PATH_MAX];
-    AL_TRY(al_sealed_path(w->opt->dir, temp, from, sizeof from, w->err));
+    AL_TRY(al_sealed_path(w->opt->dir, file->temp, from, sizeof from, w->err));
     enum al_code code = write_file(w, from);
     if (code == AL_OK) {
-        snprintf(name, AL_SEG_NAME_BYTES, "%llu-%llu-%016llx.seg",
+        snprintf(file->name, sizeof file->name, "%llu-%llu-%016llx.seg",
                  (unsigned long long)w->footer.first, (unsigned long long)w->footer.last,
                  (unsigned long long)w->footer.content_hash);
-        code = al_sealed_path(w->opt->dir, name, to, sizeof to, w->err);
+        code = al_sealed_path(w->opt->dir, file->name, to, sizeof to, w->err);
     }
     if (code == AL_OK)
         code = d->ops->rename(d, from, to, w->err);
@@ -448,8 +454,7 @@ static enum al_code write_and_rename(struct writer *w, const char *temp,
 }
 
 enum al_code al_sealed_write(const struct al_sealed_options *opt, struct al_growing *g,
-                             uint64_t first, uint64_t last, const char *temp,
-                             char name[AL_SEG_NAME_BYTES], struct al_err *err)
+                             struct al_sealed_file *file, struct al_err *err)
 {
     XXH3_state_t hash; /* asks for more alignment than memory from a port has */
     XXH3_INITSTATE(&hash);
@@ -462,14 +467,14 @@ enum al_code al_sealed_write(const struct al_sealed_options *opt, struct al_grow
         .n_docs = g->seg.n_docs,
         .n_rows = g->seg.n_rows,
         .n_vecs = g->seg.n_vecs,
-        .first = first,
-        .last = last,
+        .first = file->first,
+        .last = file->last,
     };
     snprintf(w.footer.index_name, sizeof w.footer.index_name, "%s", opt->index->name);
     snprintf(w.footer.embedder_id, sizeof w.footer.embedder_id, AL_STR_FMT,
              AL_STR_ARG(opt->embedder_id));
     w.buffer = al_mem_alloc(opt->mem, BUFFER_BYTES);
-    enum al_code code = w.buffer ? write_and_rename(&w, temp, name) : out_of_memory(&w);
+    enum al_code code = w.buffer ? write_and_rename(&w, file) : out_of_memory(&w);
     al_mem_free(opt->mem, w.buffer);
     al_mem_free(opt->mem, w.places);
     al_mem_free(opt->mem, w.new_rows);

@@ -44,14 +44,15 @@ static enum al_code build_into(struct al_built *b, const struct al_doc_source *s
     opt.cancel_u = gather->cancel_u;
     AL_TRY(al_growing_create(g->dim, g->mem, &gather->rows, err));
     AL_TRY(src->each(src->u, b->first, b->last, gather_doc, gather, err));
-    char name[AL_SEG_NAME_BYTES];
-    AL_TRY(al_sealed_write(&opt, gather->rows, b->first, b->last, b->temp, name, err));
+    struct al_sealed_file file = {.first = b->first, .last = b->last, .temp = b->temp};
+    AL_TRY(al_sealed_write(&opt, gather->rows, &file, err));
     pthread_rwlock_wrlock(&g->lock);
-    snprintf(b->name, sizeof b->name, "%s", name);
+    snprintf(b->name, sizeof b->name, "%s", file.name);
     pthread_rwlock_unlock(&g->lock);
-    return al_sealed_load(&opt, name, &b->sealed, err); /* reads back what the disk has */
+    return al_sealed_load(&opt, file.name, &b->sealed, err); /* reads back what the disk has */
 }
 
+// NOLINTNEXTLINE(readability-function-size): eight parameters, of the contract
 enum al_code al_segset_build(struct al_segset *g, const struct al_doc_source *src, uint64_t first,
                              uint64_t last, bool (*cancel)(void *u), void *u, struct al_built **ret,
                              struct al_err *err)

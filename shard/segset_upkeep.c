@@ -68,6 +68,7 @@ static size_t dead_of(const struct al_view *v, uint64_t first, uint64_t last,
     return n;
 }
 
+// NOLINTNEXTLINE(readability-function-size): seven parameters, of the contract
 enum al_code al_segset_dead(struct al_segset *g, uint64_t first, uint64_t last, struct al_arena *a,
                             struct al_dead_doc **ret, size_t *ret_n, struct al_err *err)
 {
@@ -182,7 +183,8 @@ static bool vector_agrees(const struct al_part *p, const struct al_prepared *wan
     uint32_t v = al_segment_vec_of_row(s, row);
     if (!want->vectors)
         return true;
-    if (v == AL_ROW_NONE) /* fine if it never had one, or those of the file are another embedder's */
+    if (v ==
+        AL_ROW_NONE) /* fine if it never had one, or those of the file are another embedder's */
         return !want->rows[chunk].has_vector ||
                (s->n_vecs == 0 && s->docs[s->rows[row].doc].n_vecs > 0);
     return memcmp(s->vectors + (size_t)v * s->dim, want->vectors + (size_t)chunk * s->dim,

@@ -418,11 +418,11 @@ static unsigned damage_files(const char *dir, const char *ending)
         int fd = open(path, O_RDWR);
         assert_true(fd >= 0);
         char byte = 0;
-        assert_int_equal(pread(fd, &byte, 1, 40), 1);
+        bool is_long = pread(fd, &byte, 1, 40) == 1;
         byte = (char)~byte;
-        assert_int_equal(pwrite(fd, &byte, 1, 40), 1);
+        assert_true(!is_long || pwrite(fd, &byte, 1, 40) == 1);
         close(fd);
-        n++;
+        n += is_long;
     }
     closedir(d);
     return n;

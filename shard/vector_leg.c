@@ -32,18 +32,18 @@ static void offer(const struct al_part *p, const struct al_leg_query *q, uint32_
 static enum al_code scan(const struct al_scope *s, const struct al_part *p,
                          const struct al_leg_query *q, struct al_topk *best, struct al_err *err)
 {
-    uint32_t until_poll = POLL_EVERY;
+    uint32_t since_poll = 0;
     for (uint32_t i = 0; i < p->n_docs; i++) {
         const struct al_seg_doc *d = &p->seg->docs[i];
         if (!al_part_allows(p, i))
             continue;
-        for (uint32_t v = d->vec_first; v < d->vec_first + d->n_vecs; v++) {
+        for (uint32_t v = d->vec_first; v < d->vec_first + d->n_vecs; v++)
             offer(p, q, v, best);
-            if (--until_poll == 0) {
-                AL_TRY(al_scope_poll(s, err));
-                until_poll = POLL_EVERY;
-            }
-        }
+        since_poll += d->n_vecs;
+        if (since_poll < POLL_EVERY)
+            continue;
+        AL_TRY(al_scope_poll(s, err));
+        since_poll = 0;
     }
     return AL_OK;
 }

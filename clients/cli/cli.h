@@ -30,6 +30,7 @@ struct al_cli {
     uint32_t timeout_ms; /* 0: the client's default */
     bool timeout_given;
     struct al_client *client; /* made by al_cli_connect */
+    const char *server; /* whom it talks to; for messages */
     struct al_arena arena; /* replies of the command */
 };
 

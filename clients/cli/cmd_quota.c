@@ -4,31 +4,34 @@
 #include "names.h"
 #include "pages.h"
 
-/* Resource name of what the quota limits: --of-key, --deployment, the TEAM given, --team, or the own team. */
+/* Resource name of the calling key; NULL after saying what is wrong. */
+static char *own_key(struct al_cli *c, int *rc)
+{
+    Airlore__V1__WhoAmIRequest r = AIRLORE__V1__WHO_AM_IREQUEST__INIT;
+    const void *m = al_cli_call(c, "WhoAmI", &r.base, false, rc);
+    const Airlore__V1__WhoAmIResponse *me = m;
+    return me ? al_cli_keep(c, me->key) : NULL;
+}
+
+/* Resource name of what the quota limits: the key given, --deployment, --team, or the own key. */
 static int quota_name(struct al_cli *c, char **ret)
 {
     int rc = al_cli_connect(c);
     if (rc != AL_EXIT_DONE)
         return rc;
-    if (c->args.n_pos > 1)
-        return al_cli_usage(c, "one team at a time");
-    *ret = NULL;
-    rc = al_cli_deployment_option(c, ret);
-    if (rc != AL_EXIT_DONE || *ret)
-        return rc;
-    const char *team = c->args.n_pos ? c->args.pos[0] : c->args.value[AL_OPT_TEAM];
-    if (!team || !team[0])
-        team = al_cli_own_team(c, &rc);
-    if (!team)
-        return rc;
-    bool is_whole = strncmp(team, "teams/", 6) == 0;
-    *ret = is_whole ? al_cli_keep(c, team) : al_cli_team_name(c, team);
-    const char *key = c->args.value[AL_OPT_OF_KEY];
-    if (key)
-        *ret = strchr(key, '/') ? al_cli_keep(c, key)
-                                : al_arena_printf(&c->arena, "%s/keys/%s", *ret, key);
-    AL_ASSERT(*ret != NULL);
-    return AL_EXIT_DONE;
+    const char *team = c->args.value[AL_OPT_TEAM];
+    const char *deployment = c->args.value[AL_OPT_DEPLOYMENT];
+    if (c->args.n_pos > 1 || (c->args.n_pos && deployment))
+        return al_cli_usage(c, "one quota at a time");
+    if (deployment)
+        return al_cli_deployment_option(c, ret);
+    if (c->args.n_pos && team && !strchr(c->args.pos[0], '/'))
+        *ret = al_arena_printf(&c->arena, "%s/keys/%s", al_cli_team_name(c, team), c->args.pos[0]);
+    else if (c->args.n_pos)
+        *ret = al_cli_keep(c, c->args.pos[0]);
+    else
+        *ret = team ? al_cli_team_name(c, team) : own_key(c, &rc);
+    return *ret ? AL_EXIT_DONE : rc;
 }
 
 static const Airlore__V1__GetQuotaResponse *read_quota(struct al_cli *c, char *name, int *rc)
@@ -105,6 +108,7 @@ int al_cmd_quota_set(struct al_cli *c)
 {
     static const struct limit limits[] = {{AL_OPT_MAX_ITEMS, "max_items"},
                                           {AL_OPT_MAX_BYTES, "max_bytes"},
+                                          {AL_OPT_INGEST_BYTES, "max_ingest_bytes_per_day"},
                                           {AL_OPT_CALLS_PER_SECOND, "calls_per_second"},
                                           {AL_OPT_ITEMS_PER_SECOND, "items_per_second"},
                                           {AL_OPT_MAX_CONCURRENT, "max_concurrent_calls"},

@@ -136,6 +136,7 @@ int al_cli_connect(struct al_cli *c)
         return rc;
     if (o.key && !o.tls && !o.ca_pem && !o.cert_pem && !is_loopback(o.server))
         al_cli_note(c, "warning: the key goes unencrypted to '%s'; use --tls or --ca FILE", o.server);
+    c->server = al_arena_strndup(&c->arena, o.server, strlen(o.server));
     struct al_err err = {.code = AL_OK};
     if (al_client_create(&o, &c->client, &err) == AL_OK)
         return AL_EXIT_DONE;

@@ -81,6 +81,13 @@ enum al_code al_cli_ingest_begin(struct al_cli_ingest_run *r, struct al_cli *cli
 enum al_code al_cli_ingest_put(struct al_cli_ingest_run *r, Airlore__V1__IngestItem *item,
                                size_t n_bytes, struct al_err *err)
 {
+    size_t packed = protobuf_c_message_get_packed_size(&item->base);
+    if (packed > AL_INGEST_ITEM_BYTES) {
+        struct al_err why = {.code = AL_OK};
+        AL_FAIL_R(&why, AL_INVALID_ARGUMENT, "TOO_LARGE", "item: %zu bytes as a message, at most %zu",
+                  packed, AL_INGEST_ITEM_BYTES);
+        return al_cli_ingest_put_failed(r, item->id, r->lines ? item->sequence : 0, &why, err);
+    }
     r->items[r->n_items++] = item;
     r->n_bytes += n_bytes;
     if (r->n_items == AL_INGEST_BATCH_ITEMS || r->n_bytes >= AL_INGEST_BATCH_BYTES ||

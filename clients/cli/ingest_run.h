@@ -15,6 +15,10 @@
 #define AL_INGEST_BATCH_BYTES ((size_t)4 << 20)
 #define AL_INGEST_ERRORS_MAX 1000u
 
+/* Largest item as a message: what servers take in one message, less room for the message around it. A larger one would
+ * end the stream. */
+#define AL_INGEST_ITEM_BYTES (((size_t)16 << 20) - 1024)
+
 /* What a whole command has done, over all its streams. */
 struct al_cli_ingest_totals {
     pthread_mutex_t mu;

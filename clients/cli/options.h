@@ -65,9 +65,9 @@
     X(EXPIRES, "expires", 0, "WHEN", "end of the key's life: 90d, 12h or 2027-01-31T00:00:00Z")    \
     X(ID, "id", 0, "ID", "id to give it; default: a random one")                                   \
     X(ALL, "all", 'a', NULL, "also those that have ended")                                         \
-    X(OF_KEY, "of-key", 0, "KEY_ID", "quota of a key; with --team when it is not the own one")     \
     X(MAX_ITEMS, "max-items", 0, "N", "stored items, or none")                                     \
     X(MAX_BYTES, "max-bytes", 0, "N", "stored bytes of text, or none")                             \
+    X(INGEST_BYTES, "max-ingest-bytes-per-day", 0, "N", "bytes of content ingested in a day, or none") \
     X(CALLS_PER_SECOND, "calls-per-second", 0, "R", "calls a second, or none")                     \
     X(ITEMS_PER_SECOND, "items-per-second", 0, "R", "ingested items a second, or none")            \
     X(MAX_CONCURRENT, "max-concurrent-calls", 0, "N", "calls at the same time, or none")           \

@@ -10,9 +10,12 @@
 static int split(char *text, char **argv)
 {
     int n = 0;
-    char *save = NULL;
-    for (char *w = strtok_r(text, " ", &save); w && n < ARGS_MAX; w = strtok_r(NULL, " ", &save))
-        argv[n++] = w;
+    for (char *at = text; at && n < ARGS_MAX; n++) {
+        argv[n] = at;
+        at = strchr(at, ' ');
+        if (at)
+            *at++ = '\0';
+    }
     argv[n] = NULL;
     return n;
 }

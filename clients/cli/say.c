@@ -70,13 +70,23 @@ static const char *advice(const struct al_err *err, bool is_write)
     return NULL;
 }
 
+/* The message; of "failed to connect to all addresses; last error: ... : WHY" only what says something. */
+static struct al_str said_by_grpc(const struct al_err *err)
+{
+    struct al_str s = al_str_c(err->msg[0] ? err->msg : al_code_name(err->code));
+    size_t at = al_str_find(s, AL_STR("Failed to connect to remote host"), 0);
+    return err->code == AL_UNAVAILABLE && at != SIZE_MAX ? al_str_sub(s, at, s.n) : s;
+}
+
 int al_cli_fail(const struct al_cli *c, const struct al_err *err, bool is_write)
 {
     const char *on = al_cli_style_on(c->term.err_colour, AL_STYLE_RED);
     const char *off = al_cli_style_on(c->term.err_colour, AL_STYLE_PLAIN);
     const char *reason = err->reason ? err->reason : al_code_name(err->code);
     fprintf(stderr, "%sairlore:%s ", on, off);
-    al_cli_put(stderr, al_str_c(err->msg[0] ? err->msg : al_code_name(err->code)));
+    if (err->code == AL_UNAVAILABLE && c->server)
+        fprintf(stderr, "server '%s': ", c->server);
+    al_cli_put(stderr, said_by_grpc(err));
     fprintf(stderr, " (%s)\n", reason);
     const char *text = advice(err, is_write);
     if (text)

@@ -128,6 +128,8 @@ static void put_hit(const struct al_cli *c, size_t rank, const Airlore__V1__Hit 
     struct al_str s = al_str_c(h->text[0] ? h->text : h->snippet);
     struct al_str line;
     for (size_t at = 0; al_cli_wrap(s, (size_t)c->term.width - 3, &at, &line);) {
+        if (al_str_trim(line).n == 0)
+            continue;
         fputs("   ", stdout);
         if (h->text[0])
             al_cli_put(stdout, line), putchar('\n');

@@ -39,8 +39,8 @@ struct table_header {
     uint64_t offsets;
     uint64_t vocab;
     uint64_t file_bytes;
-    struct al_str id;
-    struct al_str sha256;
+    char id[ID_BYTES];
+    unsigned char sha256[crypto_hash_sha256_BYTES];
 };
 
 static uint64_t aligned(uint64_t n)
@@ -85,8 +85,10 @@ static enum al_code header_read(struct al_str bytes, struct table_header *h, str
     h->offsets = al_reader_u64le(&r);
     h->vocab = al_reader_u64le(&r);
     h->file_bytes = al_reader_u64le(&r);
-    h->id = al_reader_bytes(&r, ID_BYTES);
-    h->sha256 = al_reader_bytes(&r, crypto_hash_sha256_BYTES);
+    for (size_t i = 0; i < sizeof(h->id); i++)
+        h->id[i] = (char)al_reader_u8(&r);
+    for (size_t i = 0; i < sizeof(h->sha256); i++)
+        h->sha256[i] = al_reader_u8(&r);
     if (r.failed || !al_str_is(magic, MAGIC))
         return AL_FAIL(err, AL_DATA_LOSS, "embedding table: no table (bad magic or too short)");
     if (h->file_bytes != bytes.n || h->header_bytes > bytes.n ||
@@ -97,7 +99,7 @@ static enum al_code header_read(struct al_str bytes, struct table_header *h, str
         h->vocab_bytes > VOCAB_BYTES_MAX)
         return AL_FAIL(err, AL_DATA_LOSS, "embedding table: dim %u or rows %u out of range", h->dim,
                        h->n_rows);
-    if (!layout_is_good(h) || !id_is_good(h->id))
+    if (!layout_is_good(h) || !id_is_good((struct al_str){h->id, ID_BYTES}))
         return AL_FAIL(err, AL_DATA_LOSS, "embedding table: malformed header");
     return AL_OK;
 }
@@ -108,7 +110,7 @@ static enum al_code checksum_check(struct al_str bytes, const struct table_heade
     unsigned char sum[crypto_hash_sha256_BYTES];
     crypto_hash_sha256(sum, (const unsigned char *)bytes.p + h->header_bytes,
                        bytes.n - h->header_bytes);
-    if (!h->sha256.p || memcmp(sum, h->sha256.p, sizeof(sum)) != 0)
+    if (memcmp(sum, h->sha256, sizeof(sum)) != 0)
         return AL_FAIL(err, AL_DATA_LOSS, "embedding table: checksum differs");
     return AL_OK;
 }
@@ -156,7 +158,7 @@ enum al_code al_embedder_open(struct al_str bytes, struct al_mem *mem, struct al
     e->dim = h.dim;
     e->n_rows = h.n_rows;
     e->rows = (const int8_t *)bytes.p + h.rows;
-    memcpy(e->id, h.id.p, ID_BYTES); /* ends with a NUL: id_is_good */
+    memcpy(e->id, h.id, ID_BYTES); /* ends with a NUL: id_is_good */
     AL_TRY(scales_load(e, bytes.p + h.scales, err));
     AL_TRY(al_tokenizer_init(&e->tokenizer, mem, bytes.p + h.offsets, bytes.p + h.vocab, h.n_rows,
                              err));

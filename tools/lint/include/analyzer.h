@@ -1,7 +1,7 @@
 /* analyzer.h - included before every file by the clang-tidy check, never by the product.
  *
- * The analyzer does not see that al_err_set gives back the code it was given, so it follows paths on which AL_FAIL returns
- * AL_OK and reports what cannot happen. Here the macros say it.
+ * The analyzer does not see that al_err_set gives back the code it was given, so it follows paths
+ * on which AL_FAIL returns AL_OK and reports what cannot happen. Here the macros say it.
  */
 #if __has_include("airlore/err.h") && !defined(__cplusplus)
 #include "airlore/err.h"
