@@ -25,9 +25,9 @@ static bool is_ipv6(const char *host)
 
 static enum al_code bad(const char *text, const char *why, struct al_err *err)
 {
-    return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ADDRESS",
-                     "address '%.80s': %s; expected HOST:PORT, such as 127.0.0.1:7700 or [::1]:7700",
-                     text, why);
+    return AL_FAIL_R(
+        err, AL_INVALID_ARGUMENT, "BAD_ADDRESS",
+        "address '%.80s': %s; expected HOST:PORT, such as 127.0.0.1:7700 or [::1]:7700", text, why);
 }
 
 enum al_code al_address_parse(const char *text, struct al_address *ret, struct al_err *err)

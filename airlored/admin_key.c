@@ -15,8 +15,7 @@ static enum al_code make(const char *path, struct al_directory *directory, struc
     AL_TRY_CTX(err, al_directory_add_key(directory, &want, text, &key, err), "admin key");
     size_t n = strlen(text);
     text[n] = '\n';
-    enum al_code code =
-        al_disk_write_file(disk, path, (struct al_str){text, n + 1}, 0600, err);
+    enum al_code code = al_disk_write_file(disk, path, (struct al_str){text, n + 1}, 0600, err);
     sodium_memzero(text, sizeof text);
     if (code != AL_OK) {
         /* Nobody will ever know its secret. */
@@ -40,8 +39,8 @@ static enum al_code check(const char *path, struct al_directory *directory, stru
         struct al_arena a;
         const struct al_credential *who = NULL;
         al_arena_init(&a, NULL, 1 << 20);
-        enum al_code known = al_directory_authenticate(
-            directory, al_str_trim(al_buf_view(&text)), &a, &who, NULL);
+        enum al_code known =
+            al_directory_authenticate(directory, al_str_trim(al_buf_view(&text)), &a, &who, NULL);
         *ret = known == AL_OK ? AL_ADMIN_KEY_KEPT : AL_ADMIN_KEY_REFUSED;
         al_arena_fini(&a);
     } else {

@@ -117,7 +117,8 @@ static void test_made_once(void **state)
     assert_int_equal(count_keys(f, false), 1);
 }
 
-/* As after a kill between the making of a key and the writing of the file, or when somebody removed it. */
+/* As after a kill between the making of a key and the writing of the file, or when somebody removed
+ * it. */
 static void test_file_lost(void **state)
 {
     struct fixture *f = *state;
@@ -139,8 +140,8 @@ static void test_key_of_the_file_is_not_valid(void **state)
     for (size_t i = 0; i < AL_ARRAY_LEN(texts); i++) {
         struct al_err err;
         struct al_admin_key k;
-        AL_CHECK_OK(
-            al_disk_write_file(al_disk_system(), f->path, al_str_c(texts[i]), 0600, &err), err);
+        AL_CHECK_OK(al_disk_write_file(al_disk_system(), f->path, al_str_c(texts[i]), 0600, &err),
+                    err);
         AL_CHECK(texts[i], ensure(f, &k) == AL_OK && k.state == AL_ADMIN_KEY_REFUSED);
     }
     assert_int_equal(count_keys(f, false), 0);
@@ -188,7 +189,8 @@ static void test_not_a_file(void **state)
                      AL_FAILED_PRECONDITION);
 }
 
-/* A key that could not be written is of no use to anybody: it is revoked, and the next try makes another. */
+/* A key that could not be written is of no use to anybody: it is revoked, and the next try makes
+ * another. */
 static void test_disk_faults(void **state)
 {
     struct fixture *f = *state;

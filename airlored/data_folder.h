@@ -18,9 +18,9 @@ struct al_data_folder {
     int lock_fd;     /* -1: not open */
 };
 
-/* Make the folder (mode 0700) if it is not there, take its lock, check or write `format`. AL_FAILED_PRECONDITION, reasons DATA_IN_USE
- * (another server has it), DATA_FORMAT (of another version, or no data folder), SHARDS_FIXED (another number of shards); codes
- * of the disk. */
+/* Make the folder (mode 0700) if it is not there, take its lock, check or write `format`.
+ * AL_FAILED_PRECONDITION, reasons DATA_IN_USE (another server has it), DATA_FORMAT (of another
+ * version, or no data folder), SHARDS_FIXED (another number of shards); codes of the disk. */
 AL_NODISCARD enum al_code al_data_folder_open(const char *path, uint32_t shards,
                                               struct al_disk *disk, struct al_data_folder *ret,
                                               struct al_err *err);

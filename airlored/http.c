@@ -60,8 +60,9 @@ static bool has_body(struct MHD_Connection *c)
            MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING);
 }
 
-/* Called when the headers are there, and again when the request is. With a body it is answered at once, which makes the library
- * close the connection instead of reading it; without one the second time, so that the connection can be used again. */
+/* Called when the headers are there, and again when the request is. With a body it is answered at
+ * once, which makes the library close the connection instead of reading it; without one the second
+ * time, so that the connection can be used again. */
 static enum MHD_Result answer(void *u, struct MHD_Connection *c, const char *url,
                               const char *method, const char *version, const char *upload,
                               size_t *upload_n, void **state)
@@ -164,8 +165,8 @@ static enum al_code start_daemon(struct al_http *h, const struct al_http_options
         MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)opt->connections_per_address_max,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)((opt->idle_ms + 999) / 1000),
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_BYTES_MAX, MHD_OPTION_UNESCAPE_CALLBACK,
-        keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED,
-        answered, h, MHD_OPTION_NOTIFY_CONNECTION, connection_changed, h, MHD_OPTION_END);
+        keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED, answered, h, MHD_OPTION_NOTIFY_CONNECTION,
+        connection_changed, h, MHD_OPTION_END);
     if (!h->daemon)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "http: server cannot be started");
     return AL_OK;

@@ -1,7 +1,8 @@
 /* http.h - the small HTTP server beside gRPC: one thread that sleeps until somebody comes.
  *
- * Headers up to 16 KiB, no bodies, connections limited in number and in silence. When the places are nearly taken the connection
- * that was silent for longest gives way, so that clients that send nothing cannot keep others out.
+ * Headers up to 16 KiB, no bodies, connections limited in number and in silence. When the places
+ * are nearly taken the connection that was silent for longest gives way, so that clients that send
+ * nothing cannot keep others out.
  *
  * Thread:    serialized by the caller; the site's functions run on the server's own thread.
  * Lifecycle: start -> stop.
@@ -23,7 +24,8 @@ struct al_http_options {
     struct al_mem *mem;                   /* borrowed until stop; NULL: standard */
 };
 
-/* Bind and serve. *ret owned: al_http_stop. AL_UNAVAILABLE, reason ADDRESS_IN_USE: the address is in use, or not of this machine. */
+/* Bind and serve. *ret owned: al_http_stop. AL_UNAVAILABLE, reason ADDRESS_IN_USE: the address is
+ * in use, or not of this machine. */
 AL_NODISCARD enum al_code al_http_start(const struct al_http_options *opt, struct al_http **ret,
                                         struct al_err *err);
 

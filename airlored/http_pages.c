@@ -39,7 +39,8 @@ static void page_home(const struct al_http_site *site, struct al_http_reply *r)
         &r->body,
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Airlore</title>\n"
         "<meta name=\"viewport\" content=\"width=device-width\">\n"
-        "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:42rem;margin:3rem auto;padding:0 1rem}"
+        "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:42rem;margin:3rem auto;padding:0 "
+        "1rem}"
         "code,pre{background:#8882;padding:.1em .3em}pre{padding:.7em}</style></head><body>\n"
         "<h1>Airlore</h1>\n"
         "<p>A knowledge server for fleets of Apache Airflow deployments, version %s.</p>\n"
@@ -66,9 +67,8 @@ static void fail(struct al_http_reply *r, unsigned status, const char *name, con
 {
     r->status = status;
     r->type = type_json;
-    al_buf_printf(&r->body,
-                  "{\"error\":{\"code\":%u,\"status\":\"%s\",\"message\":\"%s\"}}\n", status, name,
-                  message);
+    al_buf_printf(&r->body, "{\"error\":{\"code\":%u,\"status\":\"%s\",\"message\":\"%s\"}}\n",
+                  status, name, message);
 }
 
 static void dispatch(const struct al_http_site *site, const struct al_http_request *req,

@@ -5,7 +5,8 @@
  *   GET /healthz  200 once the process serves, until it ends
  *   GET /readyz   200 while it takes requests of all kinds; else 503 and a line that says why
  *
- * Everything else is 404, other methods than GET and HEAD are 405, a request with a body is 413; these as JSON
+ * Everything else is 404, other methods than GET and HEAD are 405, a request with a body is 413;
+ * these as JSON
  * {"error":{"code","status","message"}}.
  *
  * Thread: any thread; the functions of a site must bear that.
@@ -19,9 +20,9 @@
 struct al_http_site {
     void *u;
     void (*metrics)(void *u, struct al_buf *ret);
-    bool (*is_serving)(void *u);                      /* from the ready line on, also while draining */
-    bool (*is_ready)(void *u, char *why, size_t n);   /* why: filled when not */
-    const char *grpc;                                 /* address, for the page */
+    bool (*is_serving)(void *u); /* from the ready line on, also while draining */
+    bool (*is_ready)(void *u, char *why, size_t n); /* why: filled when not */
+    const char *grpc;                               /* address, for the page */
     const char *version;
 };
 
@@ -38,7 +39,8 @@ struct al_http_reply {
     struct al_buf body;
 };
 
-/* Fill *ret; its body is owned by the caller: al_buf_fini. When memory is out the body is empty and the status 503. */
+/* Fill *ret; its body is owned by the caller: al_buf_fini. When memory is out the body is empty and
+ * the status 503. */
 void al_http_answer(const struct al_http_site *site, const struct al_http_request *req,
                     struct al_mem *mem, struct al_http_reply *ret);
 

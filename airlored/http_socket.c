@@ -47,8 +47,8 @@ enum al_code al_http_socket_listen(const struct al_address *a, int *ret_fd, uint
     struct addrinfo *list = NULL;
     int rc = getaddrinfo(a->host, port, &hints, &list);
     if (rc != 0)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ADDRESS", "http: listen '%.80s': %s",
-                         shown, gai_strerror(rc));
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ADDRESS", "http: listen '%.80s': %s", shown,
+                         gai_strerror(rc));
     int fd = -1;
     int why = EADDRNOTAVAIL;
     for (const struct addrinfo *ai = list; ai && fd < 0; ai = ai->ai_next) {

@@ -3,12 +3,12 @@
 #include <string.h>
 
 #include "airlore/log.h"
+#include "build_info.h"
 #include "options.h"
 #include "process.h"
 #include "settings.h"
 #include "signals.h"
 #include "standalone.h"
-#include "version.h"
 
 enum { EXIT_CLEAN = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -21,8 +21,8 @@ static int complain(const struct al_err *err, int status)
 static void announce(const struct al_standalone *s, struct al_log *log)
 {
     al_log(log, AL_LOG_INFO, "server.ready", AL_S("grpc", al_standalone_grpc(s)),
-           AL_S("http", al_standalone_http(s)), AL_S("version", al_version_text()),
-           AL_S("commit", al_version_commit()));
+           AL_S("http", al_standalone_http(s)), AL_S("version", al_build_version()),
+           AL_S("commit", al_build_commit()));
     printf("ready grpc=%s http=%s\n", al_standalone_grpc(s), al_standalone_http(s));
     if (fflush(stdout) != 0)
         al_log(log, AL_LOG_WARN, "server.ready_line_lost");
@@ -51,8 +51,9 @@ static int run(const struct al_settings *settings)
 {
     struct al_err err = {.code = AL_OK};
     if (settings->role != AL_SETTINGS_STANDALONE) {
-        fprintf(stderr, "airlored: role '%s': UNIMPLEMENTED: clusters are not there yet, only the "
-                        "role 'standalone' is\n",
+        fprintf(stderr,
+                "airlored: role '%s': UNIMPLEMENTED: clusters are not there yet, only the "
+                "role 'standalone' is\n",
                 settings->role == AL_SETTINGS_NODE ? "node" : "coordinator");
         return EXIT_USAGE;
     }
@@ -109,7 +110,7 @@ int main(int argc, char **argv)
         return EXIT_CLEAN;
     }
     if (o.action == AL_OPTIONS_VERSION) {
-        al_version_print(stdout);
+        al_build_print(stdout);
         return EXIT_CLEAN;
     }
     return with_settings(&o);

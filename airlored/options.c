@@ -35,7 +35,8 @@ static const struct option options[] = {
 
 static const char usage[] =
     "usage: airlored [OPTION...]\n"
-    "The Airlore knowledge server. Without options: everything in one process, on this machine only.\n"
+    "The Airlore knowledge server. Without options: everything in one process, on this machine "
+    "only.\n"
     "\n"
     "  --config FILE        configuration in YAML; options on the command line win\n"
     "  --data DIR           folder of all data (default: ~/.local/share/airlore)\n"
@@ -49,7 +50,8 @@ static const char usage[] =
     "  --version            print versions, and exit\n"
     "  -h, --help           print this, and exit\n"
     "\n"
-    "Prints 'ready grpc=HOST:PORT http=HOST:PORT' once it serves. SIGTERM and SIGINT end it cleanly; a second one at once.\n"
+    "Prints 'ready grpc=HOST:PORT http=HOST:PORT' once it serves. SIGTERM and SIGINT end it "
+    "cleanly; a second one at once.\n"
     "Exit status: 0 ended cleanly, 1 failed, 2 wrong usage or configuration.\n";
 
 static enum al_code add(struct al_options *o, size_t which, const char *value, struct al_err *err)

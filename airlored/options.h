@@ -33,8 +33,8 @@ struct al_options {
     size_t n_set;
 };
 
-/* Read the command line; *ret borrows from argv. AL_INVALID_ARGUMENT, reason BAD_USAGE: unknown options, missing or superfluous
- * arguments. An option given twice counts as given last. */
+/* Read the command line; *ret borrows from argv. AL_INVALID_ARGUMENT, reason BAD_USAGE: unknown
+ * options, missing or superfluous arguments. An option given twice counts as given last. */
 AL_NODISCARD enum al_code al_options_parse(int argc, char **argv, struct al_options *ret,
                                            struct al_err *err);
 

@@ -101,8 +101,8 @@ static void test_refused(void **state)
 static void test_usage_names_every_option(void **state)
 {
     (void)state;
-    static const char *const names[] = {"--config", "--data", "--listen", "--http",
-                                        "--role",   "--etcd", "--name",   "--print-config",
+    static const char *const names[] = {"--config",       "--data",    "--listen", "--http",
+                                        "--role",         "--etcd",    "--name",   "--print-config",
                                         "--check-config", "--version", "--help"};
     char text[8192];
     FILE *f = fmemopen(text, sizeof text, "w");

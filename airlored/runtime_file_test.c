@@ -163,8 +163,8 @@ static void test_damaged_one_is_replaced(void **state)
         struct al_runtime_file r;
         struct al_err err;
         AL_CHECK_OK(al_disk_mkdirs(al_disk_system(), f->folder, 0700, &err), err);
-        AL_CHECK_OK(
-            al_disk_write_file(al_disk_system(), f->path, al_str_c(texts[i]), 0600, &err), err);
+        AL_CHECK_OK(al_disk_write_file(al_disk_system(), f->path, al_str_c(texts[i]), 0600, &err),
+                    err);
         AL_CHECK(texts[i], put(f, (uint64_t)getpid(), &r) == AL_OK && r.previous[0] == '\0');
         al_runtime_file_remove(&r, al_disk_system());
         AL_CHECK(texts[i], !is_there(f));

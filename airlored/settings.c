@@ -144,8 +144,8 @@ static enum al_code fill_name(struct al_settings *s, struct al_mem *mem, struct 
         AL_TRY(set(s, "name", host, mem, err));
     }
     for (const char *p = s->name; *p; p++) {
-        bool ok = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
-                  *p == '.' || *p == '-' || *p == '_';
+        bool ok = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+                  (*p >= '0' && *p <= '9') || *p == '.' || *p == '-' || *p == '_';
         if (!ok)
             return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_CONFIG",
                              "name: '%.63s': only letters, digits, '.', '-' and '_' are allowed",

@@ -1,6 +1,7 @@
 /* settings.h - the configuration of airlored.
  *
- * Every key with its default, range and meaning stands in one table (settings.c); `airlored --print-config` prints it.
+ * Every key with its default, range and meaning stands in one table (settings.c); `airlored
+ * --print-config` prints it.
  *
  * Thread:    immutable after load.
  * Lifecycle: load -> fini.
@@ -60,8 +61,9 @@ struct al_settings {
 /* The table of keys. */
 const struct al_config_table *al_settings_table(void);
 
-/* Defaults, the file if one is named, the options of the command line; then what must hold between keys. *ret needs
- * al_settings_fini on AL_OK only. AL_INVALID_ARGUMENT, reason BAD_CONFIG or BAD_ADDRESS; AL_NOT_FOUND and others of the file. */
+/* Defaults, the file if one is named, the options of the command line; then what must hold between
+ * keys. *ret needs al_settings_fini on AL_OK only. AL_INVALID_ARGUMENT, reason BAD_CONFIG or
+ * BAD_ADDRESS; AL_NOT_FOUND and others of the file. */
 AL_NODISCARD enum al_code al_settings_load(const struct al_options *o, struct al_disk *disk,
                                            struct al_mem *mem, struct al_settings *ret,
                                            struct al_err *err);

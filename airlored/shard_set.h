@@ -1,4 +1,5 @@
-/* shard_set.h - the shards of this process: those of documents, and the one of the server's own rows.
+/* shard_set.h - the shards of this process: those of documents, and the one of the server's own
+ * rows.
  *
  * Thread:    open and close: serialized by the caller. The rest: any thread.
  * Lifecycle: open -> close (refuses new work) -> destroy.
@@ -26,8 +27,8 @@ struct al_shard_set_options {
     struct al_metrics *metrics;
 };
 
-/* Open or make DATA/system and DATA/shards/0000 and up, and register their gauges. *ret owned: al_shard_set_destroy. Codes of
- * al_shard_open. */
+/* Open or make DATA/system and DATA/shards/0000 and up, and register their gauges. *ret owned:
+ * al_shard_set_destroy. Codes of al_shard_open. */
 AL_NODISCARD enum al_code al_shard_set_open(const struct al_shard_set_options *opt,
                                             struct al_shard_set **ret, struct al_err *err);
 

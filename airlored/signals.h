@@ -1,8 +1,9 @@
 /* signals.h - ending the process by signal.
  *
- * SIGTERM, SIGINT and SIGHUP (the latter two unless they were ignored when the process started) ask for a clean end; a second one
- * ends the process at once with status 1. SIGPIPE is ignored. All of them are blocked in every thread but the one that waits
- * for them, so that no library's thread is interrupted.
+ * SIGTERM, SIGINT and SIGHUP (the latter two unless they were ignored when the process started) ask
+ * for a clean end; a second one ends the process at once with status 1. SIGPIPE is ignored. All of
+ * them are blocked in every thread but the one that waits for them, so that no library's thread is
+ * interrupted.
  *
  * Thread:    main thread.
  * Lifecycle: init (before any thread) -> start -> wait.

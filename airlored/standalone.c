@@ -9,12 +9,12 @@
 #include "airlore/coord_mem.h"
 #include "airlore/coordinator.h"
 #include "airlore/proto_descriptors.h"
+#include "build_info.h"
 #include "data_folder.h"
 #include "http.h"
 #include "runtime_file.h"
 #include "shard_set.h"
 #include "tls_files.h"
-#include "version.h"
 
 enum state { STARTING, SERVING, DRAINING };
 
@@ -79,8 +79,8 @@ static enum al_code make_metrics(struct al_standalone *s, struct al_err *err)
     AL_TRY(al_metrics_create(NULL, &s->metrics, err));
     struct al_buf labels;
     al_buf_init(&labels, NULL, 1024);
-    al_metrics_label(&labels, "version", al_str_c(al_version_text()));
-    al_metrics_label(&labels, "commit", al_str_c(al_version_commit()));
+    al_metrics_label(&labels, "version", al_str_c(al_build_version()));
+    al_metrics_label(&labels, "commit", al_str_c(al_build_commit()));
     struct al_metric *info = NULL;
     enum al_code code = al_buf_status(&labels, err);
     if (code == AL_OK)
@@ -130,8 +130,8 @@ static enum al_code make_coordinator(struct al_standalone *s, struct al_err *err
                               .ingest_bytes_per_day = set->quota_ingest_bytes_per_day},
             .data_dir = s->folder.path,
             .server_name = set->name,
-            .version = al_version_text(),
-            .commit = al_version_commit(),
+            .version = al_build_version(),
+            .commit = al_build_commit(),
             .role = "standalone"},
         &s->coordinator, err);
 }
@@ -196,9 +196,8 @@ static enum al_code listen_rpc(struct al_standalone *s, struct al_err *err)
     struct al_tls_files files;
     AL_TRY(al_tls_files_read(s->settings, al_disk_system(), &files, err));
     uint16_t port = 0;
-    enum al_code code =
-        al_rpc_server_listen(s->server, al_address_format(a, a->port, address),
-                             files.is_set ? &files.tls : NULL, &port, err);
+    enum al_code code = al_rpc_server_listen(s->server, al_address_format(a, a->port, address),
+                                             files.is_set ? &files.tls : NULL, &port, err);
     bool has_tls = files.is_set;
     al_tls_files_fini(&files);
     if (code != AL_OK)
@@ -216,13 +215,13 @@ static enum al_code start_http(struct al_standalone *s, struct al_err *err)
                                     .is_serving = is_serving,
                                     .is_ready = is_ready,
                                     .grpc = s->grpc,
-                                    .version = al_version_text()};
-    const struct al_http_options o = {
-        .address = set->http_address,
-        .connections_max = (uint32_t)set->http_connections,
-        .connections_per_address_max = (uint32_t)set->http_connections_per_address,
-        .idle_ms = (uint32_t)set->http_idle_ms,
-        .site = &s->site};
+                                    .version = al_build_version()};
+    const struct al_http_options o = {.address = set->http_address,
+                                      .connections_max = (uint32_t)set->http_connections,
+                                      .connections_per_address_max =
+                                          (uint32_t)set->http_connections_per_address,
+                                      .idle_ms = (uint32_t)set->http_idle_ms,
+                                      .site = &s->site};
     AL_TRY(al_http_start(&o, &s->http, err));
     al_address_format(&set->http_address, al_http_port(s->http), s->http_text);
     return AL_OK;
@@ -262,8 +261,8 @@ static enum al_code start_parts(struct al_standalone *s, struct al_err *err)
 {
     const struct al_settings *set = s->settings;
     AL_TRY(make_metrics(s, err));
-    AL_TRY(al_data_folder_open(set->data, (uint32_t)set->shards, al_disk_system(), &s->folder,
-                               err));
+    AL_TRY(
+        al_data_folder_open(set->data, (uint32_t)set->shards, al_disk_system(), &s->folder, err));
     AL_TRY(open_shards(s, err));
     AL_TRY(make_coordinator(s, err));
     AL_TRY(ensure_admin_key(s, err));

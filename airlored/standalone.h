@@ -11,7 +11,8 @@
 
 struct al_standalone;
 
-/* Open everything and serve. settings and log borrowed until destroy. *ret owned: al_standalone_destroy. */
+/* Open everything and serve. settings and log borrowed until destroy. *ret owned:
+ * al_standalone_destroy. */
 AL_NODISCARD enum al_code al_standalone_start(const struct al_settings *settings,
                                               struct al_log *log, struct al_standalone **ret,
                                               struct al_err *err);

@@ -17,7 +17,8 @@ struct al_tls_files {
     struct al_buf ca;
 };
 
-/* Read what tls.cert, tls.key and tls.client_ca name; is_set false when they are empty. On error *ret needs no fini. */
+/* Read what tls.cert, tls.key and tls.client_ca name; is_set false when they are empty. On error
+ * *ret needs no fini. */
 AL_NODISCARD enum al_code al_tls_files_read(const struct al_settings *s, struct al_disk *disk,
                                             struct al_tls_files *ret, struct al_err *err);
 

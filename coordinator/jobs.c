@@ -45,8 +45,7 @@ enum al_code al_jobs_create(const struct al_jobs_options *opt, struct al_jobs **
     return AL_OK;
 }
 
-enum al_code al_jobs_add_kind(struct al_jobs *j, const struct al_job_kind *kind,
-                              struct al_err *err)
+enum al_code al_jobs_add_kind(struct al_jobs *j, const struct al_job_kind *kind, struct al_err *err)
 {
     if (j->is_started)
         return AL_FAIL(err, AL_FAILED_PRECONDITION, "jobs: started already");

@@ -1,7 +1,8 @@
-/* jobs_int.h - what jobs.c (the interface), jobs_store.c (records as rows) and jobs_run.c (leading, running) share.
+/* jobs_int.h - what jobs.c (the interface), jobs_store.c (records as rows) and jobs_run.c (leading,
+ * running) share.
  *
- * All records are held in memory. A change of a record's status is written to its row first; whoever changes it has it
- * `busy`, so that no lock is held over the write.
+ * All records are held in memory. A change of a record's status is written to its row first;
+ * whoever changes it has it `busy`, so that no lock is held over the write.
  *
  * Thread: al_jobs.mu is held where a comment says so, else not.
  */
@@ -21,7 +22,7 @@
 #define AL_JOBS_QUEUED_MAX 1000u
 #define AL_JOB_TYPE_BYTES_MAX 63u
 #define AL_JOB_ARGS_BYTES_MAX (16u << 10)
-#define AL_JOB_LOG_BYTES_MAX (16u << 10)     /* of all its lines */
+#define AL_JOB_LOG_BYTES_MAX (16u << 10) /* of all its lines */
 #define AL_JOB_LINE_BYTES_MAX 512u
 #define AL_JOB_RESULTS_BYTES_MAX (32u << 10) /* of all keys and values */
 
@@ -88,13 +89,13 @@ struct al_jobs {
     size_t records_cap;
     uint64_t next_seq;
     bool is_enqueueing[AL_JOB_CLASSES + 1];
-    uint32_t paused; /* bit of a class */
+    uint32_t paused;           /* bit of a class */
     uint64_t settings_version; /* of the row; holder of is_settings_busy */
     bool is_settings_busy;
     uint64_t n_events; /* counts what may matter to runners */
     bool is_stopping;
-    bool is_electing;   /* its holder alone uses the next four */
-    uint64_t lease;     /* 0: none */
+    bool is_electing; /* its holder alone uses the next four */
+    uint64_t lease;   /* 0: none */
     bool has_fence;
     struct al_fence fence;
     int64_t taken_over; /* the fence under which records were recovered */
@@ -137,8 +138,8 @@ struct al_job_record *al_jobs_begin_change(struct al_jobs *j, struct al_str id);
 /* mu held: give it up again. */
 void al_jobs_end_change(struct al_jobs *j, struct al_job_record *r);
 
-/* Busy: write the row with this status; the record has it on AL_OK. AL_ABORTED, reason JOB_CHANGED: another process changed
- * it (the record is then as that one left it). */
+/* Busy: write the row with this status; the record has it on AL_OK. AL_ABORTED, reason JOB_CHANGED:
+ * another process changed it (the record is then as that one left it). */
 AL_NODISCARD enum al_code al_job_store(struct al_jobs *j, struct al_job_record *r,
                                        const struct al_job_status *status, struct al_err *err);
 
@@ -158,7 +159,8 @@ AL_NODISCARD enum al_code al_jobs_store_settings(struct al_jobs *j, uint32_t pau
 
 /* ---- jobs_run.c ---- */
 
-/* Lead, or find out that another does: AL_UNAVAILABLE, reason NOT_LEADER. Recovers records when newly won. */
+/* Lead, or find out that another does: AL_UNAVAILABLE, reason NOT_LEADER. Recovers records when
+ * newly won. */
 AL_NODISCARD enum al_code al_jobs_lead(struct al_jobs *j, struct al_fence *ret, struct al_err *err);
 
 /* Put what waits for it into the queue, in order. What fails is tried again by the runner. */

@@ -46,8 +46,8 @@ static enum al_code recover_record(struct al_jobs *j, struct al_job_record *r, s
     next.ended_ms = al_clock_wall_ms(j->opt.clock);
     if (c == AL_OK) { /* it had been ended, only that was not shown yet */
         uint64_t state = 0;
-        bool is_state = al_str_u64(outcome, &state) && state >= AL_JOB_SUCCEEDED &&
-                        state <= AL_JOB_CANCELLED;
+        bool is_state =
+            al_str_u64(outcome, &state) && state >= AL_JOB_SUCCEEDED && state <= AL_JOB_CANCELLED;
         next.state = is_state ? (enum al_job_state)state : AL_JOB_FAILED;
     } else if (c == AL_NOT_FOUND && r->status.state == AL_JOB_CANCELLING) {
         next.state = AL_JOB_CANCELLED;
@@ -148,9 +148,8 @@ static enum al_code elect(struct al_jobs *j, struct al_err *err)
         struct al_arena a;
         al_arena_init(&a, j->opt.mem, ARENA_LIMIT);
         struct al_election e = {.is_won = false};
-        enum al_code c =
-            al_election_try(j->opt.coord, &put,
-                            al_clock_deadline(j->opt.clock, CALL_TIMEOUT_MS), &a, &e, err);
+        enum al_code c = al_election_try(
+            j->opt.coord, &put, al_clock_deadline(j->opt.clock, CALL_TIMEOUT_MS), &a, &e, err);
         al_arena_fini(&a);
         if (c != AL_OK)
             return c;
@@ -163,8 +162,7 @@ static enum al_code elect(struct al_jobs *j, struct al_err *err)
         AL_TRY(recover_records(j, err));
         AL_TRY(apply_pauses(j, err));
         j->taken_over = j->fence.revision;
-        al_log(j->opt.log, AL_LOG_INFO, "jobs.leader.won",
-               AL_I64("fence", j->fence.revision));
+        al_log(j->opt.log, AL_LOG_INFO, "jobs.leader.won", AL_I64("fence", j->fence.revision));
     }
     j->has_fence = true;
     return AL_OK;
@@ -263,8 +261,7 @@ static enum al_code commit(struct task *t, enum al_job_state state, struct al_er
     char outcome[12];
     snprintf(outcome, sizeof outcome, "%d", (int)state);
     struct al_err e = {.reason = ""};
-    enum al_code c =
-        al_queue_done(&t->j->queue, &t->fence, &t->item, al_str_c(outcome), &e);
+    enum al_code c = al_queue_done(&t->j->queue, &t->fence, &t->item, al_str_c(outcome), &e);
     if (c == AL_ABORTED && strcmp(e.reason, "FENCED") == 0) {
         unlead(t->j, &t->fence);
         AL_TRY(al_jobs_lead(t->j, &t->fence, err));
@@ -439,7 +436,8 @@ static enum al_code begin_job(struct task *t, struct al_err *err)
     return al_job_store(j, t->record, &next, err);
 }
 
-/* The record of a claimed entry, busy; from its row when it is not known here. NULL: there is none. */
+/* The record of a claimed entry, busy; from its row when it is not known here. NULL: there is none.
+ */
 static struct al_job_record *take_record(struct task *t)
 {
     struct al_jobs *j = t->j;
@@ -504,7 +502,8 @@ static enum al_code execute(struct task *t, struct al_err *err)
 
 /* ---- the runner ---- */
 
-/* JOB_CHANGED is none here: the record is then as the other process left it, and looked at again. */
+/* JOB_CHANGED is none here: the record is then as the other process left it, and looked at again.
+ */
 static bool is_lost_for_good(enum al_code c, const struct al_err *e)
 {
     return is_lost(c, e) && strcmp(e->reason, "JOB_CHANGED") != 0;

@@ -310,8 +310,7 @@ static enum al_code decode(struct al_jobs *j, const struct al_row *row, struct a
         return AL_OK;
     }
     al_job_record_free(j, r);
-    return no_mem ? no_memory(err)
-                  : AL_FAIL(err, AL_DATA_LOSS, "system shard: job: malformed row");
+    return no_mem ? no_memory(err) : AL_FAIL(err, AL_DATA_LOSS, "system shard: job: malformed row");
 }
 
 /* ---- rows ---- */

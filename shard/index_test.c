@@ -58,7 +58,7 @@ static int setup(void **state)
     assert_true(w.rows && w.queries && centres);
     for (uint32_t i = 0; i < N_CLUSTERS; i++) {
         for (uint32_t k = 0; k < DIM; k++)
-            centres[i * DIM + k] = noise(1);
+            centres[(size_t)i * DIM + k] = noise(1);
         normalize(centres + (size_t)i * DIM);
     }
     for (uint32_t i = 0; i < N; i++)
@@ -182,13 +182,13 @@ static void test_equal_rows(void **state)
 {
     struct al_index *ix = NULL;
     struct al_err e = {0};
-    float *same = calloc(600u * DIM, sizeof *same);
+    float *same = calloc((size_t)600 * DIM, sizeof *same);
     uint32_t rows[30];
     float scores[30];
     uint32_t n;
     assert_non_null(same);
     for (uint32_t i = 0; i < 600; i++)
-        same[i * DIM] = 1;
+        same[(size_t)i * DIM] = 1;
     struct al_index_source src = {.rows = same, .n_rows = 600, .dim = DIM};
     AL_CHECK_OK(factory_of(state)->build(&src, &ix, &e), e);
     struct al_index_query q = {same, 30, 0, NULL};

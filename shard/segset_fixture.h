@@ -290,6 +290,16 @@ static inline size_t fix_rank(const struct fix *f, const struct al_leg_query *q,
     return n;
 }
 
+/* The same float, bit for bit. */
+static inline bool fix_same_bits(float a, float b)
+{
+    uint32_t x;
+    uint32_t y;
+    memcpy(&x, &a, sizeof x);
+    memcpy(&y, &b, sizeof y);
+    return x == y;
+}
+
 static inline void fix_check_same(const char *name, const struct al_candidate *got, size_t n_got,
                                   const struct al_candidate *want, size_t n_want, uint32_t depth)
 {
@@ -299,8 +309,8 @@ static inline void fix_check_same(const char *name, const struct al_candidate *g
     for (size_t i = 0; i < n; i++) {
         if (got[i].docno != want[i].docno || got[i].chunk != want[i].chunk ||
             got[i].space != want[i].space || !al_str_eq(got[i].id, want[i].id) ||
-            memcmp(&got[i].text_score, &want[i].text_score, sizeof(float)) != 0 ||
-            memcmp(&got[i].vector_score, &want[i].vector_score, sizeof(float)) != 0 ||
+            !fix_same_bits(got[i].text_score, want[i].text_score) ||
+            !fix_same_bits(got[i].vector_score, want[i].vector_score) ||
             got[i].has_text != want[i].has_text || got[i].has_vector != want[i].has_vector)
             fail_msg("%s: candidate %zu differs: got %llu.%u %.9g %.9g, expected %llu.%u %.9g %.9g",
                      name, i, (unsigned long long)got[i].docno, got[i].chunk,

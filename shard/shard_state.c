@@ -349,9 +349,9 @@ enum al_code al_shard_load_log(struct al_shard *s, struct al_err *err)
     return AL_OK;
 }
 
-/* The first entry of an epoch, its record and its start: one batch. */
+/* The first entry of an epoch, its record and its start: one batch. is_next: all before it is applied. */
 static enum al_code put_epoch(struct al_shard *s, const struct al_repl_record *rec, uint64_t index,
-                              struct al_store_batch *b, struct al_err *err)
+                              bool is_next, struct al_store_batch *b, struct al_err *err)
 {
     const struct al_store_ops *ops = s->store->ops;
     static const uint8_t none[AL_WRITE_ID_BYTES];
@@ -372,6 +372,8 @@ static enum al_code put_epoch(struct al_shard *s, const struct al_repl_record *r
         struct al_key start = al_key_u64(index);
         ops->batch_put(b, AL_FAMILY_META, al_key_view(&k), al_key_view(&start));
         ops->batch_put(b, AL_FAMILY_LOG, al_key_view(&start), al_buf_view(&entry));
+        if (is_next) /* nothing lies between: alone, log and data are one batch */
+            al_shard_put_u64(s->store, b, "applied", index);
         code = ops->write(s->store, b, true, err);
     }
     if (code == AL_OK)
@@ -396,10 +398,13 @@ enum al_code al_shard_begin_epoch(struct al_shard *s, struct al_err *err)
     uint64_t noop = al_repl_last(s->repl);
     struct al_store_batch *b = NULL;
     AL_TRY(s->store->ops->batch_create(s->store, &b, err));
-    enum al_code code = put_epoch(s, &rec, noop, b, err);
+    bool is_next = al_repl_applied_index(s->repl) + 1 == noop;
+    enum al_code code = put_epoch(s, &rec, noop, is_next, b, err);
     s->store->ops->batch_destroy(b);
     AL_TRY(code);
     al_repl_persisted(s->repl, al_repl_generation(s->repl), noop, &fx);
+    if (is_next)
+        al_repl_applied(s->repl, noop);
     return AL_OK;
 }
 

@@ -203,6 +203,7 @@ int main(int argc, char **argv)
         b.port->ops->destroy(b.port);
     al_shard_destroy(b.shard);
     al_embedder_destroy(b.embedder);
-    (void)al_disk_remove_tree(al_disk_system(), dir, NULL);
+    if (al_disk_remove_tree(al_disk_system(), dir, &err) != AL_OK)
+        fprintf(stderr, "quality: '%s' stays: %s\n", dir, err.msg);
     return c == AL_OK ? 0 : 1;
 }

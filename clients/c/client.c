@@ -48,8 +48,8 @@ static enum al_code open_channel(struct al_client *c, const struct al_client_opt
         .tls = has_tls ? &tls : NULL,
         .headers = &header,
         .n_headers = opt->key ? 1 : 0,
-        .message_bytes_max = opt->message_bytes_max ? opt->message_bytes_max
-                                                    : MESSAGE_BYTES_DEFAULT,
+        .message_bytes_max =
+            opt->message_bytes_max ? opt->message_bytes_max : MESSAGE_BYTES_DEFAULT,
         .mem = c->mem,
     };
     return al_rpc_channel_create(&o, &c->channel, err);
@@ -100,13 +100,12 @@ enum al_code al_client_call(struct al_client *c, const struct al_client_call *ca
     uint32_t timeout = call->timeout_ms ? call->timeout_ms : c->timeout_ms;
     struct al_clock *clock = al_clock_system();
     uint64_t deadline = al_clock_deadline(clock, timeout);
-    uint64_t retry_until = c->retry_ms == UINT32_MAX ? deadline
-                                                     : al_clock_deadline(clock, c->retry_ms);
-    struct al_rpc_request r = {.service = call->service,
-                               .method = call->method,
-                               .message = call->message};
-    for (uint64_t pause = PAUSE_MS_FIRST;; pause = pause * 2 > PAUSE_MS_MAX ? PAUSE_MS_MAX
-                                                                            : pause * 2) {
+    uint64_t retry_until =
+        c->retry_ms == UINT32_MAX ? deadline : al_clock_deadline(clock, c->retry_ms);
+    struct al_rpc_request r = {
+        .service = call->service, .method = call->method, .message = call->message};
+    for (uint64_t pause = PAUSE_MS_FIRST;;
+         pause = pause * 2 > PAUSE_MS_MAX ? PAUSE_MS_MAX : pause * 2) {
         r.timeout_ms = ms_left(deadline);
         if (r.timeout_ms == 0)
             r.timeout_ms = 1;
@@ -120,19 +119,19 @@ enum al_code al_client_call(struct al_client *c, const struct al_client_call *ca
     }
 }
 
-#define AL_CLIENT_DEFINE(name_, service_, Method_, repeatable_)                                    \
-    enum al_code al_client_##name_(                                                                \
-        struct al_client *c, const Airlore__V1__##Method_##Request *r, struct al_arena *a,         \
-        Airlore__V1__##Method_##Response **ret, struct al_err *err)                                \
-    {                                                                                              \
-        struct al_client_call call = {.service = &airlore__v1__##service_##_service__descriptor,   \
-                                      .method = #Method_,                                          \
-                                      .message = &r->base,                                         \
-                                      .repeatable = (repeatable_)};                                \
-        ProtobufCMessage *reply = NULL;                                                            \
-        AL_TRY(al_client_call(c, &call, a, &reply, err));                                          \
-        *ret = (Airlore__V1__##Method_##Response *)(void *)reply;                                  \
-        return AL_OK;                                                                              \
+#define AL_CLIENT_DEFINE(name_, service_, Method_, repeatable_)                                   \
+    enum al_code al_client_##name_(struct al_client *c, const Airlore__V1__##Method_##Request *r, \
+                                   struct al_arena *a, Airlore__V1__##Method_##Response **ret,    \
+                                   struct al_err *err)                                            \
+    {                                                                                             \
+        struct al_client_call call = {.service = &airlore__v1__##service_##_service__descriptor,  \
+                                      .method = #Method_,                                         \
+                                      .message = &r->base,                                        \
+                                      .repeatable = (repeatable_)};                               \
+        ProtobufCMessage *reply = NULL;                                                           \
+        AL_TRY(al_client_call(c, &call, a, &reply, err));                                         \
+        *ret = (Airlore__V1__##Method_##Response *)(void *)reply;                                 \
+        return AL_OK;                                                                             \
     }
 AL_CLIENT_CALL_MAP(AL_CLIENT_DEFINE)
 #undef AL_CLIENT_DEFINE

@@ -66,7 +66,7 @@ static enum al_code answer(struct al_rpc_call *call, const Airlore__V1__IngestIt
     r.outcome = AIRLORE__V1__INGEST_OUTCOME__INGEST_OUTCOME_INSERTED;
     if (strcmp(item->id, "bad") == 0) {
         e.code = AL_INVALID_ARGUMENT;
-        e.reason = (char *)(uintptr_t)"CONTENT_EMPTY";
+        e.reason = (char *)(uintptr_t) "CONTENT_EMPTY";
         r.outcome = AIRLORE__V1__INGEST_OUTCOME__INGEST_OUTCOME_FAILED;
         r.error = &e;
     }
@@ -119,7 +119,7 @@ static enum al_code ingest(void *ctx, struct al_rpc_call *call, struct al_err *e
     }
     Airlore__V1__IngestSummary sum = AIRLORE__V1__INGEST_SUMMARY__INIT;
     sum.inserted = 77;
-    sum.token = (char *)(uintptr_t)"tok";
+    sum.token = (char *)(uintptr_t) "tok";
     m.message_case = AIRLORE__V1__INGEST_RESPONSE__MESSAGE_SUMMARY;
     m.summary = &sum;
     return al_rpc_write(call, &m.base, err);
@@ -271,8 +271,8 @@ static void test_bad_options(void **state)
     const struct {
         const char *server;
         const char *key;
-    } cases[] = {{NULL, "k"}, {"", "k"}, {"h:1", "two words"}, {"h:1", "a\r\nb"}, {"h:1", long_key},
-                 {"h:1", "\xc3\xbc"}, {"h:1", ""}};
+    } cases[] = {{NULL, "k"},       {"", "k"},           {"h:1", "two words"}, {"h:1", "a\r\nb"},
+                 {"h:1", long_key}, {"h:1", "\xc3\xbc"}, {"h:1", ""}};
     for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++) {
         struct al_client *c = NULL;
         struct al_client_options opt = {.server = cases[i].server, .key = cases[i].key};
@@ -327,9 +327,9 @@ static void test_ingest(void **state)
     struct seen seen = {.n = 0};
     struct al_err err = {.code = AL_OK};
     fill(items, list, "i");
-    items[5].id = (char *)(uintptr_t)"bad";
+    items[5].id = (char *)(uintptr_t) "bad";
     for (size_t i = 0; i < AL_ARRAY_LEN(ids); i++)
-        ids[i] = (char *)(uintptr_t)"there";
+        ids[i] = (char *)(uintptr_t) "there";
     struct al_client_ingest *s = open_stream(c, &seen);
     assert_int_equal(al_client_ingest_item_bytes_max(s), 1000);
     AL_CHECK_OK(al_client_ingest_add(s, list, ITEMS, &err), err);
@@ -373,7 +373,7 @@ static void test_a_stream_that_breaks_says_why(void **state)
     struct seen seen = {.n = 0};
     struct al_err err = {.code = AL_OK};
     fill(items, list, "i");
-    items[9].id = (char *)(uintptr_t)"break";
+    items[9].id = (char *)(uintptr_t) "break";
     struct al_client_ingest *s = open_stream(c, &seen);
     enum al_code code = al_client_ingest_add(s, list, ITEMS, &err);
     while (code == AL_OK)
@@ -392,7 +392,7 @@ static void test_a_stream_refused_at_once(void **state)
 {
     (void)state;
     Airlore__V1__IngestOptions options = AIRLORE__V1__INGEST_OPTIONS__INIT;
-    options.deployment = (char *)(uintptr_t)"teams/x/deployments/none";
+    options.deployment = (char *)(uintptr_t) "teams/x/deployments/none";
     struct al_client_ingest_options o = {.options = &options};
     struct al_client *c = connect_as("al_k_s", 0);
     struct al_client_ingest *s = NULL;
@@ -447,8 +447,10 @@ static void test_watch(void **state)
     unsigned n = 0;
     AL_CHECK_OK(al_client_watch_job(c, "jobs/j", 10000, count_jobs, &n, &err), err);
     assert_int_equal(n, 3);
-    assert_int_equal(al_client_watch_job(c, "jobs/j", 10000, stop_at_once, NULL, &err), AL_CANCELLED);
-    assert_int_equal(al_client_watch_job(c, "jobs/none", 10000, count_jobs, &n, &err), AL_NOT_FOUND);
+    assert_int_equal(al_client_watch_job(c, "jobs/j", 10000, stop_at_once, NULL, &err),
+                     AL_CANCELLED);
+    assert_int_equal(al_client_watch_job(c, "jobs/none", 10000, count_jobs, &n, &err),
+                     AL_NOT_FOUND);
     assert_string_equal(err.reason, "JOB_NOT_FOUND");
     al_client_destroy(c);
 }

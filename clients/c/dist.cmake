@@ -4,7 +4,8 @@ set(exports ${CMAKE_CURRENT_SOURCE_DIR}/exports.map)
 set(symbols ${CMAKE_CURRENT_SOURCE_DIR}/exports.list)
 # All of these, since the headers declare what is in them; the rest of rpc and base object by object, as needed.
 set(declared "$<FILTER:$<TARGET_OBJECTS:al_base>,INCLUDE,/(arena|err|mem|str)[.]c[.]o$>")
-set(objects $<TARGET_OBJECTS:al_client> $<TARGET_OBJECTS:al_proto> ${declared})
+set(messages "$<FILTER:$<TARGET_OBJECTS:al_proto>,INCLUDE,/(knowledge|admin|common|timestamp|any)[.]pb-c[.]c[.]o$>")
+set(objects $<TARGET_OBJECTS:al_client> ${messages} ${declared})
 set(needed al_rpc al_base)
 
 # Shared: libairlore.so.0

@@ -1,4 +1,5 @@
-/* cli.h - what every command of `airlore` gets: options, the terminal, a client, and the exit codes.
+/* cli.h - what every command of `airlore` gets: options, the terminal, a client, and the exit
+ * codes.
  *
  * Thread: confined to the main thread, but for what progress.h says.
  */
@@ -25,23 +26,24 @@ enum al_cli_exit {
 struct al_cli {
     struct al_cli_args args;
     struct al_cli_term term;
-    bool json; /* one JSON document on standard output and nothing else */
-    bool quiet; /* no progress, no notes */
+    bool json;           /* one JSON document on standard output and nothing else */
+    bool quiet;          /* no progress, no notes */
     uint32_t timeout_ms; /* 0: the client's default */
     bool timeout_given;
     struct al_client *client; /* made by al_cli_connect */
-    const char *server; /* whom it talks to; for messages */
-    struct al_arena arena; /* replies of the command */
+    const char *server;       /* whom it talks to; for messages */
+    struct al_arena arena;    /* replies of the command */
 };
 
-/* Make the client from options, environment and the runtime file, once. Says on standard error what is wrong.
- * AL_EXIT_DONE, or the code to exit with. */
+/* Make the client from options, environment and the runtime file, once. Says on standard error what
+ * is wrong. AL_EXIT_DONE, or the code to exit with. */
 int al_cli_connect(struct al_cli *c);
 
 /* A random id for writes and jobs that makes a retry safe: 32 hexadecimal digits in the arena. */
 char *al_cli_write_id(struct al_cli *c);
 
-/* Say what failed and what to do next; gives the exit code. is_write: an unknown outcome matters. */
+/* Say what failed and what to do next; gives the exit code. is_write: an unknown outcome matters.
+ */
 int al_cli_fail(const struct al_cli *c, const struct al_err *err, bool is_write);
 
 /* The exit code for an error. */
@@ -59,7 +61,8 @@ bool al_cli_confirm(const struct al_cli *c, const char *question);
 /* Whether a person can be asked: standard input and error are terminals and --json is not given. */
 bool al_cli_can_ask(const struct al_cli *c);
 
-/* A whole number option in [min, max]; the default when it is absent. False after saying what is wrong. */
+/* A whole number option in [min, max]; the default when it is absent. False after saying what is
+ * wrong. */
 bool al_cli_u64(const struct al_cli *c, enum al_cli_opt opt, uint64_t min, uint64_t max,
                 uint64_t *inout);
 
@@ -70,7 +73,8 @@ bool al_cli_double(const struct al_cli *c, enum al_cli_opt opt, double min, doub
 /* The only positional argument, or NULL after saying that it is missing or too many. */
 const char *al_cli_one(const struct al_cli *c, const char *what);
 
-/* Whole content of a small file as text, at most max bytes, in the arena; NULL after saying what is wrong. */
+/* Whole content of a small file as text, at most max bytes, in the arena; NULL after saying what is
+ * wrong. */
 char *al_cli_read_file(struct al_cli *c, const char *path, size_t max);
 
 /* The commands, each in the file of its family. */

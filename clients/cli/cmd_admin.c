@@ -41,7 +41,8 @@ static void show_created(const struct al_cli *c, const ProtobufCMessage *m, cons
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------------- team */
+/* -------------------------------------------------------------------------------------------------------------
+ * team */
 
 int al_cmd_team_create(struct al_cli *c)
 {
@@ -103,7 +104,8 @@ int al_cmd_team_update(struct al_cli *c)
     return rc;
 }
 
-/* ------------------------------------------------------------------------------------------------------- deployment */
+/* -------------------------------------------------------------------------------------------------------
+ * deployment */
 
 /* --label K=V options into d. False after saying what is wrong. */
 static bool take_labels(struct al_cli *c, Airlore__V1__Deployment *d)
@@ -164,7 +166,8 @@ int al_cmd_deployment_list(struct al_cli *c)
                                                     columns, AL_ARRAY_LEN(columns)});
 }
 
-/* -------------------------------------------------------------------------------------------------------------- key */
+/* --------------------------------------------------------------------------------------------------------------
+ * key */
 
 static bool take_roles(struct al_cli *c, Airlore__V1__Key *key)
 {
@@ -215,7 +218,8 @@ int al_cmd_key_create(struct al_cli *c)
     Google__Protobuf__Timestamp expires = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
     Airlore__V1__CreateKeyRequest r = AIRLORE__V1__CREATE_KEY_REQUEST__INIT;
     if (c->args.n_pos)
-        return al_cli_usage(c, "'%s': not expected; its name goes to --display-name", c->args.pos[0]);
+        return al_cli_usage(c, "'%s': not expected; its name goes to --display-name",
+                            c->args.pos[0]);
     if (!take_roles(c, &key) || !take_expiry(c, &key, &expires))
         return AL_EXIT_USAGE;
     const char *deployment = option_text(c, AL_OPT_DEPLOYMENT);
@@ -239,7 +243,7 @@ int al_cmd_key_create(struct al_cli *c)
 int al_cmd_key_list(struct al_cli *c)
 {
     static const struct al_cli_column columns[] = {
-        {"NAME", "name"},         {"ROLES", "roles"},         {"DEPLOYMENT", "deployment"},
+        {"NAME", "name"},           {"ROLES", "roles"},         {"DEPLOYMENT", "deployment"},
         {"CREATED", "create_time"}, {"EXPIRES", "expire_time"}, {"REVOKED", "revoke_time"},
         {"FOR", "display_name"}};
     Airlore__V1__ListKeysRequest r = AIRLORE__V1__LIST_KEYS_REQUEST__INIT;
@@ -268,7 +272,8 @@ int al_cmd_key_revoke(struct al_cli *c)
     return rc;
 }
 
-/* ---------------------------------------------------------------------------------------------------- whoami, info */
+/* ----------------------------------------------------------------------------------------------------
+ * whoami, info */
 
 int al_cmd_whoami(struct al_cli *c)
 {

@@ -32,7 +32,7 @@ int al_cmd_cluster_nodes(struct al_cli *c)
 static void put_segments(const struct al_cli *c, const json_t *shards)
 {
     static const struct al_cli_column columns[] = {
-        {"SEGMENT", "id"},       {"SEALED", "sealed"},        {"ROWS", "rows"},
+        {"SEGMENT", "id"},           {"SEALED", "sealed"},    {"ROWS", "rows"},
         {"DELETED", "deleted_rows"}, {"BYTES", "disk_bytes"}, {"EMBEDDER", "embedder_id"}};
     for (size_t i = 0; i < json_array_size(shards); i++) {
         const json_t *s = json_array_get(shards, i);
@@ -46,14 +46,18 @@ static void put_segments(const struct al_cli *c, const json_t *shards)
 int al_cmd_cluster_shards(struct al_cli *c)
 {
     static const struct al_cli_column columns[] = {
-        {"NAME", "name"},      {"HEALTH", "health"}, {"FIRST", "slots.first"},
-        {"LAST", "slots.last"}, {"PRIMARY", "primary"}, {"EPOCH", "epoch"},
-        {"COMMIT", "commit_index"}, {"ITEMS", "items"}, {"CHUNKS", "chunks"},
-        {"BYTES", "disk_bytes"}, {"PROBLEM", "problem"}};
+        {"NAME", "name"},           {"HEALTH", "health"},   {"FIRST", "slots.first"},
+        {"LAST", "slots.last"},     {"PRIMARY", "primary"}, {"EPOCH", "epoch"},
+        {"COMMIT", "commit_index"}, {"ITEMS", "items"},     {"CHUNKS", "chunks"},
+        {"BYTES", "disk_bytes"},    {"PROBLEM", "problem"}};
     Airlore__V1__ListShardsRequest r = AIRLORE__V1__LIST_SHARDS_REQUEST__INIT;
     r.show_segments = c->args.value[AL_OPT_SEGMENTS] != NULL;
-    struct al_cli_list l = {&airlore__v1__admin_service__descriptor, "ListShards", &r.base,
-                            "shards", columns, AL_ARRAY_LEN(columns)};
+    struct al_cli_list l = {&airlore__v1__admin_service__descriptor,
+                            "ListShards",
+                            &r.base,
+                            "shards",
+                            columns,
+                            AL_ARRAY_LEN(columns)};
     if (c->json || !r.show_segments)
         return al_cli_list_run(c, &l);
     json_t *rows = NULL;
@@ -66,7 +70,8 @@ int al_cmd_cluster_shards(struct al_cli *c)
     return AL_EXIT_DONE;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- jobs */
+/* --------------------------------------------------------------------------------------------------------------
+ * jobs */
 
 /* --shard options. False after saying what is wrong. */
 static bool take_shards(struct al_cli *c, size_t *ret_n, uint32_t **ret)
@@ -89,7 +94,8 @@ static bool take_shards(struct al_cli *c, size_t *ret_n, uint32_t **ret)
     return true;
 }
 
-/* Print the job that was started, or follow it. *ret is its last state; NULL when there is no more to say. */
+/* Print the job that was started, or follow it. *ret is its last state; NULL when there is no more
+ * to say. */
 static int started(struct al_cli *c, const Airlore__V1__Job *job, json_t **ret)
 {
     *ret = NULL;
@@ -143,13 +149,17 @@ int al_cmd_cluster_reembed(struct al_cli *c)
 static int show_findings(struct al_cli *c, json_t *job, int rc)
 {
     static const struct al_cli_column columns[] = {
-        {"SHARD", "shard"}, {"WHAT", "what"}, {"REASON", "reason"},
+        {"SHARD", "shard"},  {"WHAT", "what"},         {"REASON", "reason"},
         {"ITEM", "item_id"}, {"REPAIRED", "repaired"}, {"MESSAGE", "message"}};
     Airlore__V1__ListVerifyFindingsRequest r = AIRLORE__V1__LIST_VERIFY_FINDINGS_REQUEST__INIT;
     const char *name = json_string_value(json_object_get(job, "name"));
     r.job = (char *)(uintptr_t)(name ? name : "");
-    struct al_cli_list l = {&airlore__v1__admin_service__descriptor, "ListVerifyFindings", &r.base,
-                            "findings", columns, AL_ARRAY_LEN(columns)};
+    struct al_cli_list l = {&airlore__v1__admin_service__descriptor,
+                            "ListVerifyFindings",
+                            &r.base,
+                            "findings",
+                            columns,
+                            AL_ARRAY_LEN(columns)};
     json_t *rows = NULL;
     int list_rc = al_cli_list_read(c, &l, &rows);
     if (list_rc != AL_EXIT_DONE)

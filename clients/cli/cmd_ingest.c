@@ -17,7 +17,7 @@ struct command {
     size_t n_feeds;
     uint64_t started_ns;
     bool is_incomplete; /* a folder could not be read in full */
-    struct al_err err; /* what ended the run, if anything */
+    struct al_err err;  /* what ended the run, if anything */
 };
 
 static int open_feeds(struct command *k)
@@ -45,8 +45,9 @@ static int take_options(struct command *k)
     struct al_cli *c = k->cli;
     airlore__v1__ingest_options__init(&k->options);
     const char *visibility = c->args.value[AL_OPT_VISIBILITY];
-    if (visibility && !al_cli_enum_option(c, AL_OPT_VISIBILITY, &airlore__v1__visibility__descriptor,
-                                          &k->options.visibility))
+    if (visibility &&
+        !al_cli_enum_option(c, AL_OPT_VISIBILITY, &airlore__v1__visibility__descriptor,
+                            &k->options.visibility))
         return AL_EXIT_USAGE;
     k->options.delete_missing = c->args.value[AL_OPT_DELETE_MISSING] != NULL;
     k->options.dry_run = c->args.value[AL_OPT_DRY_RUN] != NULL;
@@ -115,6 +116,7 @@ static void print_json(struct command *k, bool ended_well)
     al_cli_json_set(o, "inserted", json_integer((json_int_t)t->inserted));
     al_cli_json_set(o, "updated", json_integer((json_int_t)t->updated));
     al_cli_json_set(o, "skipped", json_integer((json_int_t)t->skipped));
+    al_cli_json_set(o, "empty", json_integer((json_int_t)t->empty));
     al_cli_json_set(o, "failed", json_integer((json_int_t)t->failed));
     al_cli_json_set(o, "deleted", json_integer((json_int_t)t->deleted));
     al_cli_json_set(o, "chunks", json_integer((json_int_t)t->chunks));
@@ -165,17 +167,21 @@ static void print_summary(struct command *k)
         const char *name;
         uint64_t n;
         enum al_cli_style style;
-    } rows[] = {{"inserted", t->inserted, AL_STYLE_GREEN}, {"updated", t->updated, AL_STYLE_GREEN},
-                {"skipped", t->skipped, AL_STYLE_DIM},     {"deleted", t->deleted, AL_STYLE_YELLOW},
+    } rows[] = {{"inserted", t->inserted, AL_STYLE_GREEN},
+                {"updated", t->updated, AL_STYLE_GREEN},
+                {"skipped", t->skipped, AL_STYLE_DIM},
+                {"deleted", t->deleted, AL_STYLE_YELLOW},
                 {"failed", t->failed, AL_STYLE_RED}};
     for (size_t i = 0; i < AL_ARRAY_LEN(rows); i++)
         printf("  %s%-9s %12s%s\n", rows[i].n ? al_cli_style_on(colour, rows[i].style) : "",
                rows[i].name, al_cli_number(rows[i].n, number, sizeof number),
                al_cli_style_on(colour, AL_STYLE_PLAIN));
     double s = (double)(al_clock_mono_ns(al_clock_system()) - k->started_ns) / 1e9;
-    uint64_t all = t->inserted + t->updated + t->skipped + t->failed;
+    uint64_t all = t->inserted + t->updated + t->skipped + t->empty + t->failed;
     printf("  in %.1f s, %.0f items/s%s\n", s, s > 0 ? (double)all / s : 0.0,
            k->options.dry_run ? "; a dry run: nothing was stored" : "");
+    if (t->empty)
+        printf("  %" PRIu64 " files have no text to search in and were left out\n", t->empty);
     if (t->redactions)
         printf("  %" PRIu64 " secrets were replaced before storing\n", t->redactions);
     fflush(stdout);
@@ -198,7 +204,7 @@ static int run_command(struct command *k)
     enum al_code code = run_streams(k);
     al_cli_progress_fini(&k->totals.progress);
     const struct al_cli_ingest_totals *t = &k->totals;
-    bool any = t->inserted + t->updated + t->skipped + t->failed > 0;
+    bool any = t->inserted + t->updated + t->skipped + t->empty + t->failed > 0;
     if (k->cli->json && (code == AL_OK || any))
         print_json(k, code == AL_OK);
     else if (!k->cli->json && (code == AL_OK || any))

@@ -88,11 +88,15 @@ static enum al_code read_pages(struct al_cli *c, uint64_t limit, json_t *rows, c
 
 int al_cmd_list(struct al_cli *c)
 {
-    static const struct al_cli_column columns[] = {
-        {"ID", "id"}, {"KIND", "kind"}, {"SCOPE", "scope"}, {"CHUNKS", "chunk_count"}, {"TITLE", "title"}};
+    static const struct al_cli_column columns[] = {{"ID", "id"},
+                                                   {"KIND", "kind"},
+                                                   {"SCOPE", "scope"},
+                                                   {"CHUNKS", "chunk_count"},
+                                                   {"TITLE", "title"}};
     uint64_t limit = 50;
     if (c->args.n_pos)
-        return al_cli_usage(c, "'%s': not expected; to find something: airlore search", c->args.pos[0]);
+        return al_cli_usage(c, "'%s': not expected; to find something: airlore search",
+                            c->args.pos[0]);
     if (!al_cli_u64(c, AL_OPT_LIMIT, 0, 10000000, &limit))
         return AL_EXIT_USAGE;
     int rc = al_cli_connect(c);
@@ -120,7 +124,8 @@ int al_cmd_list(struct al_cli *c)
     return AL_EXIT_DONE;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- delete */
+/* -----------------------------------------------------------------------------------------------------------
+ * delete */
 
 static int delete_ids(struct al_cli *c)
 {
@@ -175,7 +180,8 @@ static void put_preview(const struct al_cli *c, const Airlore__V1__DeleteItemsRe
     if (p->count > p->n_sample_ids)
         puts("  ...");
     if (!al_cli_can_ask(c) && p->count)
-        printf("nothing deleted yet; to delete them: the same command with --confirm %s\n", p->digest);
+        printf("nothing deleted yet; to delete them: the same command with --confirm %s\n",
+               p->digest);
     fflush(stdout);
 }
 

@@ -71,8 +71,8 @@ void al_cli_job_show(const struct al_cli *c, json_t *job)
 int al_cmd_jobs_list(struct al_cli *c)
 {
     static const struct al_cli_column columns[] = {
-        {"NAME", "name"},          {"TYPE", "type"},           {"STATE", "state"},
-        {"DONE", "progress.done"}, {"OF", "progress.total"},   {"CREATED", "create_time"},
+        {"NAME", "name"},          {"TYPE", "type"},          {"STATE", "state"},
+        {"DONE", "progress.done"}, {"OF", "progress.total"},  {"CREATED", "create_time"},
         {"ENDED", "end_time"},     {"ERROR", "error.message"}};
     Airlore__V1__ListJobsRequest r = AIRLORE__V1__LIST_JOBS_REQUEST__INIT;
     if (!al_cli_enum_option(c, AL_OPT_CLASS, &airlore__v1__job_class__descriptor, &r.job_class) ||

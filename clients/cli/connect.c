@@ -66,9 +66,8 @@ static int read_pems(struct al_cli *c, struct al_client_options *o)
     const struct {
         enum al_cli_opt opt;
         const char **to;
-    } files[] = {{AL_OPT_CA, &o->ca_pem},
-                 {AL_OPT_CERT, &o->cert_pem},
-                 {AL_OPT_CERT_KEY, &o->cert_key_pem}};
+    } files[] = {
+        {AL_OPT_CA, &o->ca_pem}, {AL_OPT_CERT, &o->cert_pem}, {AL_OPT_CERT_KEY, &o->cert_key_pem}};
     for (size_t i = 0; i < AL_ARRAY_LEN(files); i++) {
         const char *path = given(c, files[i].opt);
         if (!path)
@@ -135,7 +134,8 @@ int al_cli_connect(struct al_cli *c)
     if (rc != AL_EXIT_DONE)
         return rc;
     if (o.key && !o.tls && !o.ca_pem && !o.cert_pem && !is_loopback(o.server))
-        al_cli_note(c, "warning: the key goes unencrypted to '%s'; use --tls or --ca FILE", o.server);
+        al_cli_note(c, "warning: the key goes unencrypted to '%s'; use --tls or --ca FILE",
+                    o.server);
     c->server = al_arena_strndup(&c->arena, o.server, strlen(o.server));
     struct al_err err = {.code = AL_OK};
     if (al_client_create(&o, &c->client, &err) == AL_OK)

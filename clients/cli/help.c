@@ -42,9 +42,8 @@ void al_cli_help_all(FILE *f)
         if (al_cli_commands[i].run)
             put_command_line(f, &al_cli_commands[i]);
     }
-    put_command_line(f, &(struct al_cli_command){.words = "help",
-                                                 .args = "[COMMAND]",
-                                                 .brief = "show help"});
+    put_command_line(
+        f, &(struct al_cli_command){.words = "help", .args = "[COMMAND]", .brief = "show help"});
     fputs("\nNot there yet:", f);
     size_t column = 14;
     for (size_t i = 0; i < al_cli_n_commands; i++) {
@@ -59,7 +58,8 @@ void al_cli_help_all(FILE *f)
     }
     fputc('\n', f);
     put_globals(f);
-    fputs("\nWithout --server and --key the server that this user started on this machine is found by itself.\n"
+    fputs("\nWithout --server and --key the server that this user started on this machine is found "
+          "by itself.\n"
           "Exit codes: 0 done, 1 the thing asked about is bad, 2 wrong usage, 3 not checked,\n"
           "4 server unreachable, 5 refused, 6 outcome unknown.\n",
           f);

@@ -1,4 +1,5 @@
-/* help.h - help pages, made from the tables of commands and options. Thread: confined to one thread. */
+/* help.h - help pages, made from the tables of commands and options. Thread: confined to one
+ * thread. */
 #ifndef AIRLORE_CLI_HELP_H
 #define AIRLORE_CLI_HELP_H
 

@@ -57,7 +57,8 @@ enum al_code al_cli_feed_open(const char *path, bool with_prefix, struct al_cli_
         return AL_OK;
     }
     if (strncmp(path, "git:", 4) == 0 || strncmp(path, "git@", 4) == 0 || strstr(path, "://"))
-        return AL_FAIL(err, AL_UNIMPLEMENTED, "'%s': addresses are not there yet; give a folder", path);
+        return AL_FAIL(err, AL_UNIMPLEMENTED, "'%s': addresses are not there yet; give a folder",
+                       path);
     struct stat st;
     if (stat(path, &st) != 0)
         return AL_FAIL_ERRNO(err, errno, "'%s'", path);
@@ -65,7 +66,8 @@ enum al_code al_cli_feed_open(const char *path, bool with_prefix, struct al_cli_
         f.kind = AL_FEED_FOLDER;
     else if (!is_lines_name(path))
         f.kind = AL_FEED_FILE;
-    if (f.kind == AL_FEED_FILE && (!S_ISREG(st.st_mode) || !al_cli_walk_media_type(base_name(path))))
+    if (f.kind == AL_FEED_FILE &&
+        (!S_ISREG(st.st_mode) || !al_cli_walk_media_type(base_name(path))))
         return AL_FAIL(err, AL_INVALID_ARGUMENT,
                        "'%s': neither a folder nor a .jsonl, md, rst, html, txt, py or ipynb file",
                        path);
@@ -234,8 +236,8 @@ static enum al_code send_single(struct al_cli_feed *f, struct al_cli_ingest_run 
                                .media_type = al_cli_walk_media_type(base_name(f->path)),
                                .size_bytes = (uint64_t)st.st_size,
                                .mtime_s = st.st_mtim.tv_sec};
-    enum al_code code = at < 0 ? AL_FAIL_ERRNO(err, errno, "'%s'", f->path)
-                               : send_file(f, r, at, &file, err);
+    enum al_code code =
+        at < 0 ? AL_FAIL_ERRNO(err, errno, "'%s'", f->path) : send_file(f, r, at, &file, err);
     if (at >= 0)
         close(at);
     free(real);

@@ -47,12 +47,22 @@ static void count(struct al_cli_ingest_totals *t, const Airlore__V1__IngestResul
     al_cli_progress_add(&t->progress, 1, 0);
 }
 
+static void count_empty(struct al_cli_ingest_totals *t)
+{
+    pthread_mutex_lock(&t->mu);
+    t->empty++;
+    pthread_mutex_unlock(&t->mu);
+    al_cli_progress_add(&t->progress, 1, 0);
+}
+
 static void on_result(void *u, const Airlore__V1__IngestResult *m)
 {
     struct al_cli_ingest_run *r = u;
     if (m->outcome == AIRLORE__V1__INGEST_OUTCOME__INGEST_OUTCOME_DELETED)
         return; /* in the summary */
-    if (m->outcome == AIRLORE__V1__INGEST_OUTCOME__INGEST_OUTCOME_FAILED || m->error)
+    if (!r->lines && m->error && strcmp(m->error->reason, "CONTENT_EMPTY") == 0)
+        count_empty(r->totals);
+    else if (m->outcome == AIRLORE__V1__INGEST_OUTCOME__INGEST_OUTCOME_FAILED || m->error)
         al_cli_ingest_error(r->totals, m->id, r->lines ? m->sequence : 0,
                             m->error ? m->error->reason : "INTERNAL",
                             m->error ? m->error->message : "failed without a reason");
@@ -84,8 +94,8 @@ enum al_code al_cli_ingest_put(struct al_cli_ingest_run *r, Airlore__V1__IngestI
     size_t packed = protobuf_c_message_get_packed_size(&item->base);
     if (packed > AL_INGEST_ITEM_BYTES) {
         struct al_err why = {.code = AL_OK};
-        AL_FAIL_R(&why, AL_INVALID_ARGUMENT, "TOO_LARGE", "item: %zu bytes as a message, at most %zu",
-                  packed, AL_INGEST_ITEM_BYTES);
+        AL_FAIL_R(&why, AL_INVALID_ARGUMENT, "TOO_LARGE",
+                  "item: %zu bytes as a message, at most %zu", packed, AL_INGEST_ITEM_BYTES);
         return al_cli_ingest_put_failed(r, item->id, r->lines ? item->sequence : 0, &why, err);
     }
     r->items[r->n_items++] = item;

@@ -1,4 +1,5 @@
-/* ingest_run.h - one ingest stream with its batches: asks which items are known, sends the rest, counts the answers.
+/* ingest_run.h - one ingest stream with its batches: asks which items are known, sends the rest,
+ * counts the answers.
  *
  * Thread:    put, put_failed, end: the main thread; answers come on the stream's thread.
  * Lifecycle: begin -> (put | put_failed)* -> end -> fini.
@@ -15,8 +16,8 @@
 #define AL_INGEST_BATCH_BYTES ((size_t)4 << 20)
 #define AL_INGEST_ERRORS_MAX 1000u
 
-/* Largest item as a message: what servers take in one message, less room for the message around it. A larger one would
- * end the stream. */
+/* Largest item as a message: what servers take in one message, less room for the message around it.
+ * A larger one would end the stream. */
 #define AL_INGEST_ITEM_BYTES (((size_t)16 << 20) - 1024)
 
 /* What a whole command has done, over all its streams. */
@@ -25,6 +26,7 @@ struct al_cli_ingest_totals {
     uint64_t inserted; /* guarded by mu, like the rest */
     uint64_t updated;
     uint64_t skipped;
+    uint64_t empty; /* files without any text: no failure, since every folder has some */
     uint64_t failed;
     uint64_t deleted;
     uint64_t chunks;
@@ -43,10 +45,11 @@ struct al_cli_ingest_run {
     struct al_arena arena; /* items of the batch: the caller builds them here */
     Airlore__V1__IngestItem *items[AL_INGEST_BATCH_ITEMS];
     size_t n_items;
-    size_t n_bytes; /* of content in the batch */
+    size_t n_bytes;        /* of content in the batch */
     uint64_t source_bytes; /* read for the batch, for the progress line */
-    bool lines; /* sequences are line numbers */
-    bool is_incomplete; /* part of the source could not be read: nothing may be deleted as missing */
+    bool lines;            /* sequences are line numbers */
+    bool
+        is_incomplete; /* part of the source could not be read: nothing may be deleted as missing */
 };
 
 /* Open the stream. options borrowed until fini. */
@@ -55,8 +58,8 @@ AL_NODISCARD enum al_code al_cli_ingest_begin(struct al_cli_ingest_run *r, struc
                                               const Airlore__V1__IngestOptions *options,
                                               struct al_err *err);
 
-/* Add an item that lies in r->arena, with id, content_checksum and sequence set; n_bytes of content. Sends when the batch
- * is full, which empties the arena. */
+/* Add an item that lies in r->arena, with id, content_checksum and sequence set; n_bytes of
+ * content. Sends when the batch is full, which empties the arena. */
 AL_NODISCARD enum al_code al_cli_ingest_put(struct al_cli_ingest_run *r,
                                             Airlore__V1__IngestItem *item, size_t n_bytes,
                                             struct al_err *err);
@@ -64,8 +67,8 @@ AL_NODISCARD enum al_code al_cli_ingest_put(struct al_cli_ingest_run *r,
 /* Send the batch. */
 AL_NODISCARD enum al_code al_cli_ingest_flush(struct al_cli_ingest_run *r, struct al_err *err);
 
-/* Count something that failed before it was sent. id NULL or line 0: not known. is_there: the source still has it, under
- * this id, so that it is not deleted as missing. */
+/* Count something that failed before it was sent. id NULL or line 0: not known. is_there: the
+ * source still has it, under this id, so that it is not deleted as missing. */
 AL_NODISCARD enum al_code al_cli_ingest_put_failed(struct al_cli_ingest_run *r, const char *id,
                                                    uint64_t line, const struct al_err *why,
                                                    struct al_err *err);

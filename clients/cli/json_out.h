@@ -1,7 +1,8 @@
 /* json_out.h - messages of the contract as JSON, and JSON as tables.
  *
- * Field names are those of the contract; enum values are lower case without their prefix ("team", "succeeded"); times
- * are RFC 3339; maps are objects; an absent message or optional field is left out.
+ * Field names are those of the contract; enum values are lower case without their prefix ("team",
+ * "succeeded"); times are RFC 3339; maps are objects; an absent message or optional field is left
+ * out.
  *
  * Thread: confined to one thread. Memory: what gives a json_t * gives a new reference.
  */
@@ -29,7 +30,8 @@ void al_cli_json_add(json_t *array, json_t *value);
 /* Print one document on one line and drop it. */
 void al_cli_json_print(FILE *f, json_t *doc);
 
-/* Text at a path of member names such as "job.state"; numbers and booleans as text; "" when absent. In buf or the value. */
+/* Text at a path of member names such as "job.state"; numbers and booleans as text; "" when absent.
+ * In buf or the value. */
 const char *al_cli_json_at(const json_t *doc, const char *path, char *buf, size_t n);
 
 /* One column of a table: heading, and the path of the value in a row. */
@@ -45,7 +47,8 @@ void al_cli_table(FILE *f, const json_t *rows, const struct al_cli_column *colum
 /* Print the members of an object, one a line, names aligned; empty ones are left out. */
 void al_cli_pairs(FILE *f, const json_t *object, bool colour);
 
-/* Lower-case word of the contract ("contributor") to the value of an enum; false when it is none of it. */
+/* Lower-case word of the contract ("contributor") to the value of an enum; false when it is none of
+ * it. */
 bool al_cli_enum(const ProtobufCEnumDescriptor *e, const char *word, int *ret);
 
 /* "reader, contributor, reviewer, admin": the words of an enum, for messages. */

@@ -26,20 +26,22 @@ static void test_a_message(void **state)
 {
     (void)state;
     Airlore__V1__Owner owner = AIRLORE__V1__OWNER__INIT;
-    owner.team = (char *)(uintptr_t)"t";
+    owner.team = (char *)(uintptr_t) "t";
     Airlore__V1__AskSource s = AIRLORE__V1__ASK_SOURCE__INIT;
     s.n = 3;
-    s.id = (char *)(uintptr_t)"d/2 \xc3\xbc";
+    s.id = (char *)(uintptr_t) "d/2 \xc3\xbc";
     s.scope = AIRLORE__V1__VISIBILITY__VISIBILITY_TEAM;
     s.owner = &owner;
     s.relevance = 0.5;
-    char *path[] = {(char *)(uintptr_t)"A", (char *)(uintptr_t)"B"};
+    char *path[] = {(char *)(uintptr_t) "A", (char *)(uintptr_t) "B"};
     s.n_heading_path = 2;
     s.heading_path = path;
-    expect(al_cli_json_of(&s.base),
-           "{\"chunk\":0,\"heading_path\":[\"A\",\"B\"],\"id\":\"d/2 \xc3\xbc\",\"kind\":\"\",\"n\":3,"
-           "\"owner\":{\"deployment\":\"\",\"pseudonym\":\"\",\"team\":\"t\"},\"relevance\":0.5,"
-           "\"scope\":\"team\",\"snippet\":\"\",\"space\":\"\",\"title\":\"\",\"url\":\"\",\"version\":\"\"}");
+    expect(
+        al_cli_json_of(&s.base),
+        "{\"chunk\":0,\"heading_path\":[\"A\",\"B\"],\"id\":\"d/2 \xc3\xbc\",\"kind\":\"\",\"n\":3,"
+        "\"owner\":{\"deployment\":\"\",\"pseudonym\":\"\",\"team\":\"t\"},\"relevance\":0.5,"
+        "\"scope\":\"team\",\"snippet\":\"\",\"space\":\"\",\"title\":\"\",\"url\":\"\","
+        "\"version\":\"\"}");
 }
 
 static void test_optional_fields_maps_and_times(void **state)
@@ -51,13 +53,15 @@ static void test_optional_fields_maps_and_times(void **state)
     expect(al_cli_json_of(&q.base), "{\"etag\":\"\",\"max_items\":0,\"name\":\"\"}");
 
     Airlore__V1__RuntimeVersions v = AIRLORE__V1__RUNTIME_VERSIONS__INIT;
-    Airlore__V1__RuntimeVersions__ProvidersEntry e = AIRLORE__V1__RUNTIME_VERSIONS__PROVIDERS_ENTRY__INIT;
+    Airlore__V1__RuntimeVersions__ProvidersEntry e =
+        AIRLORE__V1__RUNTIME_VERSIONS__PROVIDERS_ENTRY__INIT;
     Airlore__V1__RuntimeVersions__ProvidersEntry *entries[] = {&e};
-    e.key = (char *)(uintptr_t)"p";
-    e.value = (char *)(uintptr_t)"1.0";
+    e.key = (char *)(uintptr_t) "p";
+    e.value = (char *)(uintptr_t) "1.0";
     v.n_providers = 1;
     v.providers = entries;
-    expect(al_cli_json_of(&v.base), "{\"airflow\":\"\",\"providers\":{\"p\":\"1.0\"},\"python\":\"\"}");
+    expect(al_cli_json_of(&v.base),
+           "{\"airflow\":\"\",\"providers\":{\"p\":\"1.0\"},\"python\":\"\"}");
 
     Google__Protobuf__Timestamp at = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
     at.seconds = 1795253400;
@@ -71,7 +75,8 @@ static void test_optional_fields_maps_and_times(void **state)
     r.key = &key;
     json_t *doc = al_cli_json_of(&r.base);
     char buf[64];
-    assert_string_equal(al_cli_json_at(doc, "key.revoke_time", buf, sizeof buf), "2026-11-21T09:30:00.123Z");
+    assert_string_equal(al_cli_json_at(doc, "key.revoke_time", buf, sizeof buf),
+                        "2026-11-21T09:30:00.123Z");
     assert_string_equal(al_cli_json_at(doc, "key.roles", buf, sizeof buf), "reader, admin");
     assert_string_equal(al_cli_json_at(doc, "key.nothing.there", buf, sizeof buf), "");
     json_decref(doc);
@@ -85,9 +90,13 @@ static void test_text_is_always_valid(void **state)
         const char *want;
     } cases[] = {{AL_STR_INIT(""), "\"\""},
                  {AL_STR_INIT("a\"b"), "\"a\\\"b\""},
-                 {AL_STR_INIT("a\xff" "b"), "\"a\xef\xbf\xbd" "b\""},
+                 {AL_STR_INIT("a\xff"
+                              "b"),
+                  "\"a\xef\xbf\xbd"
+                  "b\""},
                  {AL_STR_INIT("\xc3\xbc\xff\xec\x9d\xb4"), "\"\xc3\xbc\xef\xbf\xbd\xec\x9d\xb4\""},
-                 {AL_STR_INIT("a\0b"), "\"a\xef\xbf\xbd" "b\""},
+                 {AL_STR_INIT("a\0b"), "\"a\xef\xbf\xbd"
+                                       "b\""},
                  {AL_STR_INIT("\xf0\x9f\x98"), "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""}};
     for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++) {
         char *got = dump(al_cli_json_text(cases[i].in));
@@ -143,9 +152,11 @@ static void test_progress_line(void **state)
         const char *want;
     } cases[] = {
         {0, 0, 0, 0, 0, 80, "0  0/s  0.0 MB/s"},
-        {1500, 3000, 500, 1000, 2000, 80, "[########........] 1,500/3,000  750/s  0.0 MB/s  2 s left"},
+        {1500, 3000, 500, 1000, 2000, 80,
+         "[########........] 1,500/3,000  750/s  0.0 MB/s  2 s left"},
         {3000, 3000, 1000, 1000, 2000, 80, "[################] 3,000/3,000  1500/s  0.0 MB/s"},
-        {10, 0, 1000000, 100000000, 1000, 80, "[#...............] 10  10/s  1.0 MB/s  1:39 min left"},
+        {10, 0, 1000000, 100000000, 1000, 80,
+         "[#...............] 10  10/s  1.0 MB/s  1:39 min left"},
         {9, 5, 9, 5, 1000, 80, "[################] 9/5  9/s  0.0 MB/s"},
     };
     for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++) {
@@ -162,7 +173,8 @@ static void test_progress_line(void **state)
     char number[32];
     assert_string_equal(al_cli_number(0, number, sizeof number), "0");
     assert_string_equal(al_cli_number(999, number, sizeof number), "999");
-    assert_string_equal(al_cli_number(UINT64_MAX, number, sizeof number), "18,446,744,073,709,551,615");
+    assert_string_equal(al_cli_number(UINT64_MAX, number, sizeof number),
+                        "18,446,744,073,709,551,615");
 }
 
 int main(void)

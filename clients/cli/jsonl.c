@@ -92,10 +92,14 @@ const char *al_cli_media_type(struct al_str s)
         struct al_str name;
         const char *type;
     } types[] = {
-        {AL_STR_INIT("md"), "text/markdown"},   {AL_STR_INIT("markdown"), "text/markdown"},
-        {AL_STR_INIT("rst"), "text/x-rst"},     {AL_STR_INIT("html"), "text/html"},
-        {AL_STR_INIT("htm"), "text/html"},      {AL_STR_INIT("txt"), "text/plain"},
-        {AL_STR_INIT("text"), "text/plain"},    {AL_STR_INIT("py"), "text/x-python"},
+        {AL_STR_INIT("md"), "text/markdown"},
+        {AL_STR_INIT("markdown"), "text/markdown"},
+        {AL_STR_INIT("rst"), "text/x-rst"},
+        {AL_STR_INIT("html"), "text/html"},
+        {AL_STR_INIT("htm"), "text/html"},
+        {AL_STR_INIT("txt"), "text/plain"},
+        {AL_STR_INIT("text"), "text/plain"},
+        {AL_STR_INIT("py"), "text/x-python"},
         {AL_STR_INIT("python"), "text/x-python"},
         {AL_STR_INIT("ipynb"), "application/x-ipynb+json"},
         {AL_STR_INIT("json"), "application/json"},
@@ -145,7 +149,8 @@ static enum al_code take_tags(const json_t *o, struct al_arena *a, Airlore__V1__
     for (size_t i = 0; i < n; i++) {
         const char *tag = json_string_value(json_array_get(tags, i));
         if (!tag)
-            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT", "'tags': %zu: not a string", i);
+            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT", "'tags': %zu: not a string",
+                             i);
         item->tags[i] = keep(a, tag);
         if (!item->tags[i])
             return no_memory(err);
@@ -202,7 +207,8 @@ static enum al_code take_vector(const json_t *o, struct al_arena *a, Airlore__V1
         return AL_OK;
     size_t n = json_array_size(v);
     if (!json_is_array(v) || n == 0)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT", "'vector': not an array of numbers");
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT",
+                         "'vector': not an array of numbers");
     item->vector = al_arena_array(a, n, sizeof *item->vector);
     if (!item->vector)
         return no_memory(err);
@@ -248,7 +254,8 @@ static enum al_code take_format(const json_t *o, Airlore__V1__IngestItem *item, 
     const char *type = al_cli_media_type(al_str_c(format));
     if (!type)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "MEDIA_TYPE_UNSUPPORTED",
-                         "'format': '%.60s': not one of md, rst, html, txt, py, ipynb, json", format);
+                         "'format': '%.60s': not one of md, rst, html, txt, py, ipynb, json",
+                         format);
     item->media_type = (char *)(uintptr_t)type;
     return AL_OK;
 }

@@ -86,7 +86,9 @@ static const struct {
     const char *reason; /* NULL: an item */
 } cases[] = {
     {"{\"id\":\"a\",\"text\":\"b\"}", NULL},
-    {"{\"id\":\"d/2 \xc3\xbc\",\"text\":\"b\",\"tags\":[\"x\",\"y\"],\"metadata\":{\"airflow\":\"3.1\"}}", NULL},
+    {"{\"id\":\"d/2 "
+     "\xc3\xbc\",\"text\":\"b\",\"tags\":[\"x\",\"y\"],\"metadata\":{\"airflow\":\"3.1\"}}",
+     NULL},
     {"{\"id\":\"a\",\"text\":\"b\",\"title\":null,\"tags\":null,\"metadata\":null}", NULL},
     {"{\"id\":\"a\",\"vector\":[1,2.5,-3]}", NULL},
     {"{\"id\":\"a\",\"text\":\"\"}", NULL},
@@ -148,12 +150,13 @@ static void test_an_item_has_it_all(void **state)
     al_arena_init(&a, NULL, 1 << 20);
     Airlore__V1__IngestItem *item = NULL;
     struct al_err err;
-    AL_CHECK_OK(parse(AL_STR("{\"id\":\"i\",\"text\":\"t\",\"title\":\"T\",\"kind\":\"note\",\"url\":\"u\","
-                             "\"version\":\"v\",\"tags\":[\"p\",\"q\"],\"format\":\"rst\","
-                             "\"metadata\":{\"a\":\"s\",\"b\":[1,{\"c\":true}],\"n\":3},"
-                             "\"vector\":[0.5,2]}"),
-                      &a, &item, &err),
-                err);
+    AL_CHECK_OK(
+        parse(AL_STR("{\"id\":\"i\",\"text\":\"t\",\"title\":\"T\",\"kind\":\"note\",\"url\":\"u\","
+                     "\"version\":\"v\",\"tags\":[\"p\",\"q\"],\"format\":\"rst\","
+                     "\"metadata\":{\"a\":\"s\",\"b\":[1,{\"c\":true}],\"n\":3},"
+                     "\"vector\":[0.5,2]}"),
+              &a, &item, &err),
+        err);
     assert_string_equal(item->id, "i");
     assert_int_equal(item->content_case, AIRLORE__V1__INGEST_ITEM__CONTENT_TEXT);
     assert_string_equal(item->text, "t");
@@ -194,8 +197,9 @@ static void test_deep_nesting_is_no_crash(void **state)
 static void test_failing_memory(void **state)
 {
     (void)state;
-    const char *line = "{\"id\":\"i\",\"text\":\"t\",\"tags\":[\"p\"],\"metadata\":{\"a\":1},\"vector\":[1],"
-                       "\"create_time\":\"2026-01-01T00:00:00Z\",\"format\":\"md\"}";
+    const char *line =
+        "{\"id\":\"i\",\"text\":\"t\",\"tags\":[\"p\"],\"metadata\":{\"a\":1},\"vector\":[1],"
+        "\"create_time\":\"2026-01-01T00:00:00Z\",\"format\":\"md\"}";
     json_t *o = NULL;
     assert_int_equal(al_cli_jsonl_object(al_str_c(line), &o, NULL), AL_OK);
     for (size_t n = 0;; n++) {

@@ -88,9 +88,8 @@ static void test_command_lines(void **state)
 static void test_repeated_options_keep_their_order(void **state)
 {
     (void)state;
-    char *argv[] = {(char[]){"airlore"}, (char[]){"key"},    (char[]){"create"},
-                    (char[]){"--role"},  (char[]){"reader"}, (char[]){"--role"},
-                    (char[]){"admin"},   NULL};
+    char *argv[] = {(char[]){"airlore"}, (char[]){"key"},    (char[]){"create"}, (char[]){"--role"},
+                    (char[]){"reader"},  (char[]){"--role"}, (char[]){"admin"},  NULL};
     static struct al_cli_args a;
     assert_int_equal(al_cli_parse(7, argv, &a, NULL), AL_OK);
     assert_int_equal(a.n_given, 2);
@@ -117,8 +116,10 @@ static void test_closest(void **state)
     static const struct {
         const char *word;
         const char *want;
-    } words[] = {{"serach", "search"},       {"ingst", "ingest"},
-                 {"team crate", "team create"}, {"xyzzyplugh", NULL},
+    } words[] = {{"serach", "search"},
+                 {"ingst", "ingest"},
+                 {"team crate", "team create"},
+                 {"xyzzyplugh", NULL},
                  {"", NULL}};
     for (size_t i = 0; i < AL_ARRAY_LEN(words); i++) {
         const char *got = al_cli_closest(words[i].word);

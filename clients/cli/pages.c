@@ -7,8 +7,8 @@
 
 static void *member(const ProtobufCMessage *m, const char *name)
 {
-    const ProtobufCFieldDescriptor *f = protobuf_c_message_descriptor_get_field_by_name(m->descriptor,
-                                                                                        name);
+    const ProtobufCFieldDescriptor *f =
+        protobuf_c_message_descriptor_get_field_by_name(m->descriptor, name);
     AL_ASSERT(f != NULL);
     return (char *)(uintptr_t)m + f->offset;
 }
@@ -16,10 +16,8 @@ static void *member(const ProtobufCMessage *m, const char *name)
 static enum al_code read_page(struct al_cli *c, const struct al_cli_list *l, struct al_arena *a,
                               json_t *rows, struct al_err *err)
 {
-    struct al_client_call call = {.service = l->service,
-                                  .method = l->method,
-                                  .message = l->request,
-                                  .repeatable = true};
+    struct al_client_call call = {
+        .service = l->service, .method = l->method, .message = l->request, .repeatable = true};
     ProtobufCMessage *reply = NULL;
     AL_TRY(al_client_call(c->client, &call, a, &reply, err));
     json_t *page = al_cli_json_of(reply);

@@ -5,18 +5,19 @@
 #include "cli.h"
 #include "json_out.h"
 
-/* One kind of list. The request has the members page_size and page_token, the response next_page_token and the rows; all
- * are found by their names in the descriptors. */
+/* One kind of list. The request has the members page_size and page_token, the response
+ * next_page_token and the rows; all are found by their names in the descriptors. */
 struct al_cli_list {
     const ProtobufCServiceDescriptor *service;
     const char *method;
     ProtobufCMessage *request; /* page_size and page_token are set here */
-    const char *rows; /* member of the response, and of the JSON document */
+    const char *rows;          /* member of the response, and of the JSON document */
     const struct al_cli_column *columns;
     size_t n_columns;
 };
 
-/* Read at most --limit rows (default 50, 0: all) into a new array. AL_EXIT_DONE, or the code to exit with. */
+/* Read at most --limit rows (default 50, 0: all) into a new array. AL_EXIT_DONE, or the code to
+ * exit with. */
 int al_cli_list_read(struct al_cli *c, const struct al_cli_list *l, json_t **ret);
 
 /* Read and print: {"<rows>":[..]} or a table. */

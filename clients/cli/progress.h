@@ -36,7 +36,8 @@ void al_cli_progress_add(struct al_cli_progress *p, uint64_t items, uint64_t byt
 /* Remove the line. */
 void al_cli_progress_fini(struct al_cli_progress *p);
 
-/* The line for these numbers into buf (for tests, too): "[####....] 1,200/3,000  800/s  1.2 MB/s  2 s left". */
+/* The line for these numbers into buf (for tests, too): "[####....] 1,200/3,000  800/s  1.2 MB/s  2
+ * s left". */
 void al_cli_progress_text(const struct al_cli_progress *p, uint64_t elapsed_ns, int width,
                           char *buf, size_t n);
 

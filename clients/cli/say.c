@@ -70,7 +70,8 @@ static const char *advice(const struct al_err *err, bool is_write)
     return NULL;
 }
 
-/* The message; of "failed to connect to all addresses; last error: ... : WHY" only what says something. */
+/* The message; of "failed to connect to all addresses; last error: ... : WHY" only what says
+ * something. */
 static struct al_str said_by_grpc(const struct al_err *err)
 {
     struct al_str s = al_str_c(err->msg[0] ? err->msg : al_code_name(err->code));
@@ -153,8 +154,8 @@ bool al_cli_u64(const struct al_cli *c, enum al_cli_opt opt, uint64_t min, uint6
         *inout = v;
         return true;
     }
-    al_cli_usage(c, "%s%s '%.40s': not a whole number from %" PRIu64 " to %" PRIu64,
-                 dashes(opt), al_cli_opt_defs[opt].name, text, min, max);
+    al_cli_usage(c, "%s%s '%.40s': not a whole number from %" PRIu64 " to %" PRIu64, dashes(opt),
+                 al_cli_opt_defs[opt].name, text, min, max);
     return false;
 }
 
@@ -171,8 +172,8 @@ bool al_cli_double(const struct al_cli *c, enum al_cli_opt opt, double min, doub
         *inout = v;
         return true;
     }
-    al_cli_usage(c, "--%s '%.40s': not a number from %g to %g", al_cli_opt_defs[opt].name, text, min,
-                 max);
+    al_cli_usage(c, "--%s '%.40s': not a number from %g to %g", al_cli_opt_defs[opt].name, text,
+                 min, max);
     return false;
 }
 

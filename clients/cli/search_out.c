@@ -62,7 +62,8 @@ const char *al_cli_owner(Airlore__V1__Visibility scope, const Airlore__V1__Owner
     return buf;
 }
 
-/* One line of a snippet, with the ranges that lie in it in bold. base: its offset in the snippet. */
+/* One line of a snippet, with the ranges that lie in it in bold. base: its offset in the snippet.
+ */
 static void put_marked(bool colour, struct al_str line, size_t base, const Airlore__V1__Hit *h)
 {
     size_t at = 0;
@@ -154,5 +155,6 @@ void al_cli_search_print(const struct al_cli *c, const Airlore__V1__SearchRespon
         put_hit(c, i + 1, r->hits[i]);
     }
     for (size_t i = 0; i < r->n_missing_shards; i++)
-        al_cli_note(c, "shard %u did not answer: the result is partial", r->missing_shards[i]->shard);
+        al_cli_note(c, "shard %u did not answer: the result is partial",
+                    r->missing_shards[i]->shard);
 }

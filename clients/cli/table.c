@@ -84,8 +84,8 @@ void al_cli_table(FILE *f, const json_t *rows, const struct al_cli_column *colum
     for (size_t c = 0; c < n; c++) {
         width[c] = strlen(columns[c].heading);
         for (size_t i = 0; i < json_array_size(rows); i++) {
-            const char *s = al_cli_json_at(json_array_get(rows, i), columns[c].path, buf,
-                                           sizeof buf);
+            const char *s =
+                al_cli_json_at(json_array_get(rows, i), columns[c].path, buf, sizeof buf);
             size_t w = al_cli_columns(al_str_c(s));
             width[c] = w > CELL_MAX ? CELL_MAX : w > width[c] ? w : width[c];
         }
@@ -97,8 +97,8 @@ void al_cli_table(FILE *f, const json_t *rows, const struct al_cli_column *colum
     fprintf(f, "%s\n", al_cli_style_on(colour, AL_STYLE_PLAIN));
     for (size_t i = 0; i < json_array_size(rows); i++) {
         for (size_t c = 0; c < n; c++) {
-            struct al_str s = al_str_c(
-                al_cli_json_at(json_array_get(rows, i), columns[c].path, buf, sizeof buf));
+            struct al_str s =
+                al_str_c(al_cli_json_at(json_array_get(rows, i), columns[c].path, buf, sizeof buf));
             if (c + 1 < n)
                 al_cli_put_cell(f, s, width[c]);
             else

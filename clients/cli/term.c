@@ -37,9 +37,8 @@ void al_cli_term_init(struct al_cli_term *t, bool no_colour)
 const char *al_cli_style_on(bool colour, enum al_cli_style s)
 {
     static const char *const codes[] = {
-        [AL_STYLE_PLAIN] = "\033[0m",   [AL_STYLE_BOLD] = "\033[1m",
-        [AL_STYLE_DIM] = "\033[2m",     [AL_STYLE_RED] = "\033[31m",
-        [AL_STYLE_GREEN] = "\033[32m",  [AL_STYLE_YELLOW] = "\033[33m",
+        [AL_STYLE_PLAIN] = "\033[0m", [AL_STYLE_BOLD] = "\033[1m",   [AL_STYLE_DIM] = "\033[2m",
+        [AL_STYLE_RED] = "\033[31m",  [AL_STYLE_GREEN] = "\033[32m", [AL_STYLE_YELLOW] = "\033[33m",
         [AL_STYLE_CYAN] = "\033[36m",
     };
     return colour ? codes[s] : "";
@@ -150,7 +149,8 @@ bool al_cli_wrap(struct al_str s, size_t columns, size_t *at, struct al_str *ret
     size_t start = *at;
     size_t next = start;
     size_t used = 0;
-    size_t break_end = 0; /* end of the line when it is broken at the last good place, 0: none yet */
+    size_t break_end =
+        0; /* end of the line when it is broken at the last good place, 0: none yet */
     size_t break_next = 0;
     while (next < s.n) {
         size_t from = next;

@@ -50,8 +50,8 @@ void al_cli_put_cell(FILE *f, struct al_str s, size_t columns);
 /* Whole code point at *at, which moves on; U+FFFD for a broken one (one byte). */
 uint32_t al_cli_next(struct al_str s, size_t *at);
 
-/* The next line of s from *at, broken at blanks (or between wide characters) so that it takes at most `columns`
- * columns; false at the end. A line end in s ends the line. */
+/* The next line of s from *at, broken at blanks (or between wide characters) so that it takes at
+ * most `columns` columns; false at the end. A line end in s ends the line. */
 bool al_cli_wrap(struct al_str s, size_t columns, size_t *at, struct al_str *ret);
 
 /* Print s wrapped to `columns`, each line after `indent` blanks. */

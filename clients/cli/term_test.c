@@ -10,9 +10,9 @@ static void test_columns(void **state)
     static const struct {
         const char *text;
         size_t columns;
-    } cases[] = {{"", 0},       {"abc", 3},          {"\xc3\xbc", 1},
-                 {"데이터", 6}, {"e\xcc\x81", 1},    {"\033[31mx", 5},
-                 {"a\tb", 2},   {"\xff\xfe", 2},     {"\xf0\x9f\x98\x80", 2}};
+    } cases[] = {{"", 0},       {"abc", 3},       {"\xc3\xbc", 1},
+                 {"데이터", 6}, {"e\xcc\x81", 1}, {"\033[31mx", 5},
+                 {"a\tb", 2},   {"\xff\xfe", 2},  {"\xf0\x9f\x98\x80", 2}};
     for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++)
         AL_CHECK(cases[i].text, al_cli_columns(al_str_c(cases[i].text)) == cases[i].columns);
 }
@@ -37,8 +37,12 @@ static void test_nothing_drives_the_terminal(void **state)
         const char *want;
     } cases[] = {{"a\033[2Jb", "a[2Jb"},
                  {"a\nb\tc", "a b c"},
-                 {"\xc2\x9b" "31mx", "31mx"},
-                 {"x\xe2\x80\xae" "y", "xy"},
+                 {"\xc2\x9b"
+                  "31mx",
+                  "31mx"},
+                 {"x\xe2\x80\xae"
+                  "y",
+                  "xy"},
                  {"ok \xff", "ok \xef\xbf\xbd"},
                  {"데이터", "데이터"}};
     for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++) {
@@ -118,8 +122,11 @@ static void test_cells(void **state)
     static const struct {
         const char *text;
         const char *want;
-    } cases[] = {{"abc", "abc   "}, {"abcdef", "abcdef"}, {"abcdefg", "abc..."},
-                 {"데이터터", "데... "}, {"", "      "}};
+    } cases[] = {{"abc", "abc   "},
+                 {"abcdef", "abcdef"},
+                 {"abcdefg", "abc..."},
+                 {"데이터터", "데... "},
+                 {"", "      "}};
     for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++) {
         char *got = printed(put_cell, al_str_c(cases[i].text));
         AL_CHECK(cases[i].want, strcmp(got, cases[i].want) == 0);
@@ -130,10 +137,8 @@ static void test_cells(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_columns),
-        cmocka_unit_test(test_nothing_drives_the_terminal),
-        cmocka_unit_test(test_wrap),
-        cmocka_unit_test(test_wrap_always_ends),
+        cmocka_unit_test(test_columns), cmocka_unit_test(test_nothing_drives_the_terminal),
+        cmocka_unit_test(test_wrap),    cmocka_unit_test(test_wrap_always_ends),
         cmocka_unit_test(test_cells),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -167,8 +167,8 @@ enum al_code al_cli_walk_run(const char *folder, struct al_cli_walk *ret,
     k->w = &w;
     k->err = err;
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    enum al_code code = fd < 0 ? AL_FAIL_ERRNO(err, errno, "folder '%s'", folder)
-                               : walk_folder(k, fd);
+    enum al_code code =
+        fd < 0 ? AL_FAIL_ERRNO(err, errno, "folder '%s'", folder) : walk_folder(k, fd);
     al_mem_free(NULL, k);
     if (code != AL_OK) {
         al_cli_walk_fini(&w);

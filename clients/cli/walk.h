@@ -1,7 +1,8 @@
 /* walk.h - the documents of a folder.
  *
- * Links are not followed, so loops and files outside do not matter; devices, pipes and sockets are left out; hidden
- * entries, node_modules, __pycache__ and the like are not looked at. What cannot be read is reported and not fatal.
+ * Links are not followed, so loops and files outside do not matter; devices, pipes and sockets are
+ * left out; hidden entries, node_modules, __pycache__ and the like are not looked at. What cannot
+ * be read is reported and not fatal.
  *
  * Thread: confined to one thread.
  */
@@ -26,7 +27,7 @@ struct al_cli_walk {
     size_t n_files;
     uint64_t size_bytes; /* all together */
     uint64_t n_left_out; /* files of other kinds, links, devices */
-    uint64_t n_bad; /* what could not be read */
+    uint64_t n_bad;      /* what could not be read */
     /* private state */
     size_t cap;
     char *texts;
@@ -36,8 +37,9 @@ struct al_cli_walk {
     void *u;
 };
 
-/* Walk the folder. on_bad is called for what cannot be read: path relative to the folder, a stable reason, and a message.
- * AL_NOT_FOUND, AL_PERMISSION_DENIED, AL_INVALID_ARGUMENT: the folder itself cannot be read. */
+/* Walk the folder. on_bad is called for what cannot be read: path relative to the folder, a stable
+ * reason, and a message. AL_NOT_FOUND, AL_PERMISSION_DENIED, AL_INVALID_ARGUMENT: the folder itself
+ * cannot be read. */
 AL_NODISCARD enum al_code al_cli_walk_run(const char *folder, struct al_cli_walk *ret,
                                           void (*on_bad)(void *u, const char *path,
                                                          const char *reason, const char *message),

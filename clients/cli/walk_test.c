@@ -152,9 +152,9 @@ static void test_suffixes(void **state)
     static const struct {
         const char *name;
         bool is_document;
-    } cases[] = {{"a.md", true},  {"a.MD", true},   {"a.markdown", true}, {"a.htm", true},
-                 {"a.rst", true}, {"a.json", false}, {".md", false},       {"md", false},
-                 {"a.md.", false}, {"a.", false},    {"", false},          {"a.tar.txt", true}};
+    } cases[] = {{"a.md", true},   {"a.MD", true},    {"a.markdown", true}, {"a.htm", true},
+                 {"a.rst", true},  {"a.json", false}, {".md", false},       {"md", false},
+                 {"a.md.", false}, {"a.", false},     {"", false},          {"a.tar.txt", true}};
     for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++)
         AL_CHECK(cases[i].name,
                  (al_cli_walk_media_type(cases[i].name) != NULL) == cases[i].is_document);

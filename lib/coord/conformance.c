@@ -153,7 +153,8 @@ static void test_branches(void **state)
     (void)state;
     struct al_conformance t;
     al_conformance_init(&t);
-    struct al_coord_compare x[] = {al_coord_if_absent(AL_STR("a")), al_coord_if_absent(AL_STR("b"))};
+    struct al_coord_compare x[] = {al_coord_if_absent(AL_STR("a")),
+                                   al_coord_if_absent(AL_STR("b"))};
     struct al_coord_op then_ops[] = {al_coord_put(AL_STR("a"), AL_STR("1"), 0),
                                      al_coord_put(AL_STR("b"), AL_STR("1"), 0),
                                      al_coord_get_prefix(AL_STR("a"), AL_COORD_BY_KEY, 0)};
@@ -189,8 +190,8 @@ static void test_prefix(void **state)
                                  al_coord_get_prefix(AL_STR("p/"), AL_COORD_BY_CREATE, 0),
                                  al_coord_get_prefix(AL_STR("p/"), AL_COORD_BY_CREATE, 2),
                                  al_coord_get_prefix(AL_STR("none"), AL_COORD_BY_KEY, 1)};
-    static const char *const want[][3] = {{"p/1", "p/2", "p/3"}, {"p/3", "p/1", "p/2"},
-                                          {"p/3", "p/1", ""}};
+    static const char *const want[][3] = {
+        {"p/1", "p/2", "p/3"}, {"p/3", "p/1", "p/2"}, {"p/3", "p/1", ""}};
     struct al_err err;
     struct al_coord_txn txn = {.then_ops = gets, .n_then = 4};
     AL_CHECK_OK(al_conformance_txn(&t, t.b, &txn, &err), err);
@@ -327,9 +328,9 @@ static void test_lease_ends_with_its_client(void **state)
     assert_non_null(al_conformance_get(&t, t.b, "stays"));
     assert_true(al_coord_lease_deadline(t.a, lease) <= al_clock_mono_ns(t.world->clock));
     struct al_coord_op get = al_coord_get(AL_STR("stays"));
-    assert_int_equal(al_conformance_txn(&t, t.a,
-                                        &(struct al_coord_txn){.then_ops = &get, .n_then = 1}, &err),
-                     AL_UNAVAILABLE);
+    assert_int_equal(
+        al_conformance_txn(&t, t.a, &(struct al_coord_txn){.then_ops = &get, .n_then = 1}, &err),
+        AL_UNAVAILABLE);
     t.world->cut_off(t.world, t.a, false);
     t.world->step_ms(t.world, 500);
     assert_int_equal(al_coord_lease_deadline(t.a, lease), 0); /* lost is lost */
@@ -347,9 +348,9 @@ static void test_deadline(void **state)
     struct al_coord_op put = al_coord_put(AL_STR("k"), AL_STR("v"), 0);
     struct al_coord_txn txn = {.then_ops = &put, .n_then = 1};
     struct al_err err;
-    assert_int_equal(al_coord_txn(t.a, &txn, al_clock_mono_ns(t.world->clock), &t.arena, &t.res,
-                                  &err),
-                     AL_DEADLINE_EXCEEDED);
+    assert_int_equal(
+        al_coord_txn(t.a, &txn, al_clock_mono_ns(t.world->clock), &t.arena, &t.res, &err),
+        AL_DEADLINE_EXCEEDED);
     assert_null(al_conformance_get(&t, t.a, "k"));
     al_conformance_fini(&t);
 }

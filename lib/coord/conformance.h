@@ -1,4 +1,5 @@
-/* conformance.h - what every back end of the coordination store must do; run by the back end's own test with its factory.
+/* conformance.h - what every back end of the coordination store must do; run by the back end's own
+ * test with its factory.
  *
  * Thread: confined to one thread.
  */
@@ -15,12 +16,14 @@ enum al_coord_world_fault {
     AL_WORLD_UNKNOWN_LOST = 2,
 };
 
-/* One empty store, and the power over it that a test needs. create and open fail the test when they fail. */
+/* One empty store, and the power over it that a test needs. create and open fail the test when they
+ * fail. */
 struct al_coord_world {
     struct al_clock *clock;
-    struct al_coord *(*open)(struct al_coord_world *w);           /* one more client */
-    void (*step_ms)(struct al_coord_world *w, uint64_t ms);       /* let time pass; by hand or really */
-    void (*settle)(struct al_coord_world *w, struct al_coord *c); /* what was changed before is told to c's watches */
+    struct al_coord *(*open)(struct al_coord_world *w);     /* one more client */
+    void (*step_ms)(struct al_coord_world *w, uint64_t ms); /* let time pass; by hand or really */
+    void (*settle)(struct al_coord_world *w,
+                   struct al_coord *c); /* what was changed before is told to c's watches */
     void (*cut_off)(struct al_coord_world *w, struct al_coord *c, bool cut_off);
     /* The next writing transaction of c fails so. NULL: this world cannot. */
     void (*fail_next)(struct al_coord_world *w, struct al_coord *c, enum al_coord_world_fault f);

@@ -103,8 +103,7 @@ static void test_campaign_waits(void **state)
     struct al_fence a = win(&t, t.a, &lease_a);
     struct al_err err;
     AL_CHECK_OK(al_coord_lease_grant(t.b, 3, &lease_b, &err), err);
-    struct candidate c = {.t = &t,
-                          .put = al_coord_put(AL_STR("leader"), AL_STR("b"), lease_b)};
+    struct candidate c = {.t = &t, .put = al_coord_put(AL_STR("leader"), AL_STR("b"), lease_b)};
     assert_int_equal(al_election_campaign(t.b, t.world->clock, &c.put,
                                           al_clock_mono_ns(t.world->clock), &c.fence, &err),
                      AL_DEADLINE_EXCEEDED);
@@ -198,12 +197,12 @@ static void test_queue_order(void **state)
     AL_CHECK_OK(al_queue_forget(&q, CLASS, AL_STR("ant"), &err), err);
     assert_int_equal(al_queue_get_outcome(&q, CLASS, AL_STR("ant"), &t.arena, &outcome, &err),
                      AL_NOT_FOUND);
-    assert_int_equal(al_queue_add(&q, CLASS, AL_STR("a/b"), AL_STR(""), &err),
-                     AL_INVALID_ARGUMENT);
+    assert_int_equal(al_queue_add(&q, CLASS, AL_STR("a/b"), AL_STR(""), &err), AL_INVALID_ARGUMENT);
     al_conformance_fini(&t);
 }
 
-/* A leader dies with an entry under way: the next one gets it first, and the former one can end nothing. */
+/* A leader dies with an entry under way: the next one gets it first, and the former one can end
+ * nothing. */
 static void test_queue_takeover(void **state)
 {
     (void)state;
@@ -294,12 +293,9 @@ static void test_queue_unknown_outcomes(void **state)
 }
 
 const struct CMUnitTest al_conformance_role_tests[] = {
-    cmocka_unit_test(test_stale_leader_is_refused),
-    cmocka_unit_test(test_election_knows_itself),
-    cmocka_unit_test(test_campaign_waits),
-    cmocka_unit_test(test_queue_order),
-    cmocka_unit_test(test_queue_takeover),
-    cmocka_unit_test(test_queue_reclaim),
+    cmocka_unit_test(test_stale_leader_is_refused), cmocka_unit_test(test_election_knows_itself),
+    cmocka_unit_test(test_campaign_waits),          cmocka_unit_test(test_queue_order),
+    cmocka_unit_test(test_queue_takeover),          cmocka_unit_test(test_queue_reclaim),
     cmocka_unit_test(test_queue_unknown_outcomes),
 };
 const size_t al_conformance_n_role_tests = AL_ARRAY_LEN(al_conformance_role_tests);

@@ -83,7 +83,8 @@ static size_t count(struct tape *t)
     return n;
 }
 
-/* Read at revision R, watch from R + 1: each change once, in order, one call a revision, of the prefix only. */
+/* Read at revision R, watch from R + 1: each change once, in order, one call a revision, of the
+ * prefix only. */
 static void test_no_gap(void **state)
 {
     (void)state;
@@ -138,8 +139,7 @@ static void *write_many(void *u)
         struct al_coord_op put = al_coord_put(al_str_c(key), AL_STR("x"), 0);
         struct al_coord_txn txn = {.then_ops = &put, .n_then = 1};
         struct al_coord_result res;
-        enum al_code c =
-            al_coord_txn(w->c, &txn, al_conformance_deadline(w->t), &a, &res, NULL);
+        enum al_code c = al_coord_txn(w->c, &txn, al_conformance_deadline(w->t), &a, &res, NULL);
         AL_ASSERT(c == AL_OK);
         al_arena_reset(&a);
     }
@@ -147,7 +147,8 @@ static void *write_many(void *u)
     return NULL;
 }
 
-/* Two clients write at once, two watch, one of them is away for a while: both hear all, each revision once, in order. */
+/* Two clients write at once, two watch, one of them is away for a while: both hear all, each
+ * revision once, in order. */
 static void test_many_writers(void **state)
 {
     (void)state;

@@ -37,7 +37,8 @@ static enum al_code check_unique(const struct al_coord_op *ops, size_t n, struct
         if (ops[i].kind != AL_COORD_PUT)
             continue;
         for (size_t k = 0; k < n; k++) {
-            bool clashes = k != i && (is_delete(&ops[k]) || (ops[k].kind == AL_COORD_PUT && k > i)) &&
+            bool clashes = k != i &&
+                           (is_delete(&ops[k]) || (ops[k].kind == AL_COORD_PUT && k > i)) &&
                            covers(&ops[k], ops[i].key);
             if (clashes)
                 return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "DUPLICATE_KEY",
@@ -87,8 +88,8 @@ static enum al_code check_compares(const struct al_coord_txn *t,
         AL_TRY(check_key(x->key, err));
         *bytes += x->key.n;
         if (x->target == AL_COORD_VALUE)
-            *bytes += x->value.n > limits->request_bytes_max ? limits->request_bytes_max + 1
-                                                             : x->value.n;
+            *bytes +=
+                x->value.n > limits->request_bytes_max ? limits->request_bytes_max + 1 : x->value.n;
     }
     return AL_OK;
 }

@@ -230,7 +230,8 @@ static void wait_for_work(struct al_mem_handle *h, uint64_t now_ns, bool is_shor
         wait_ns(h->store, due - now_ns);
 }
 
-/* One pass. The clock was read, without the lock, after `round` was: what is settled is settled at that time or later. */
+/* One pass. The clock was read, without the lock, after `round` was: what is settled is settled at
+ * that time or later. */
 static void work(struct al_mem_handle *h, uint64_t now_ns, uint64_t round)
 {
     struct al_mem_store *s = h->store;

@@ -25,8 +25,8 @@ static struct al_mem_record *record_new(struct al_mem_store *s, struct al_str ke
     memcpy(bytes, key.p, key.n);
     if (value.n)
         memcpy(bytes + key.n, value.p, value.n);
-    *r = (struct al_mem_record){
-        .refs = 1, .kv = {.key = {bytes, key.n}, .value = {bytes + key.n, value.n}}};
+    *r = (struct al_mem_record){.refs = 1,
+                                .kv = {.key = {bytes, key.n}, .value = {bytes + key.n, value.n}}};
     return r;
 }
 
@@ -244,7 +244,8 @@ static bool is_before(const struct al_mem_record *x, const struct al_mem_record 
     return al_str_cmp(x->kv.key, y->kv.key) < 0;
 }
 
-/* Keep the first `limit` of what is offered, in order (insertion: limits are small when the order is not that of keys). */
+/* Keep the first `limit` of what is offered, in order (insertion: limits are small when the order
+ * is not that of keys). */
 static void offer(struct al_mem_record **best, size_t *n, size_t limit, struct al_mem_record *r,
                   enum al_coord_order order)
 {
@@ -392,10 +393,8 @@ enum al_code al_mem_store_txn(struct al_mem_store *s, const struct al_coord_txn 
 enum al_code al_mem_store_drop_lease_keys(struct al_mem_store *s, uint64_t lease,
                                           struct al_err *err)
 {
-    struct work w = {.s = s,
-                     .revision = s->revision + 1,
-                     .n_keys = s->n_keys,
-                     .bytes = s->store_bytes};
+    struct work w = {
+        .s = s, .revision = s->revision + 1, .n_keys = s->n_keys, .bytes = s->store_bytes};
     enum al_code c = work_begin(&w, 0, err);
     for (size_t i = 0; c == AL_OK && i < w.n_keys;) {
         if (w.keys[i]->kv.lease == lease)

@@ -88,9 +88,9 @@ static struct al_coord_world *world_create(void)
                                        .fail_next = world_fail_next,
                                        .destroy = world_destroy};
     struct al_err err;
-    AL_CHECK_OK(al_coord_mem_open(&(struct al_coord_mem_options){.clock = &m->clock.clock},
-                                  &m->root, &err),
-                err);
+    AL_CHECK_OK(
+        al_coord_mem_open(&(struct al_coord_mem_options){.clock = &m->clock.clock}, &m->root, &err),
+        err);
     return &m->world;
 }
 
@@ -211,7 +211,8 @@ static void test_store_is_bounded(void **state)
     al_coord_close(c);
 }
 
-/* Fences of an earlier process are never met again; UNAVAILABLE is not applied; a lease can be ended by hand. */
+/* Fences of an earlier process are never met again; UNAVAILABLE is not applied; a lease can be
+ * ended by hand. */
 static void test_restart_and_faults(void **state)
 {
     (void)state;

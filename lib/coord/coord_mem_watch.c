@@ -112,7 +112,8 @@ static size_t count_matches(const struct al_mem_batch *b, struct al_str prefix)
     return n;
 }
 
-/* The next revision that concerns the watch; false when memory is out. d->n is 0 when there is none. */
+/* The next revision that concerns the watch; false when memory is out. d->n is 0 when there is
+ * none. */
 static bool collect(struct al_mem_store *s, struct al_mem_watch *w, struct delivery *d)
 {
     *d = (struct delivery){0};

@@ -1,6 +1,7 @@
 /* mem_store.h - the shared state behind the handles of coord_mem.c: keys, leases, history.
  *
- * Thread: serialized by the caller: al_mem_store.mu is held in every function of this header unless said otherwise.
+ * Thread: serialized by the caller: al_mem_store.mu is held in every function of this header unless
+ * said otherwise.
  */
 #ifndef AIRLORE_COORD_MEM_STORE_H
 #define AIRLORE_COORD_MEM_STORE_H
@@ -35,9 +36,9 @@ struct al_mem_lease {
     uint64_t id;
     struct al_mem_handle *owner; /* NULL: its handle is closed */
     uint64_t ttl_ns;
-    uint64_t expires_ns;  /* the store's view */
-    uint64_t sent_ns;     /* last keepalive */
-    bool is_dead;         /* ended; its keys are still to be deleted (memory was out) */
+    uint64_t expires_ns; /* the store's view */
+    uint64_t sent_ns;    /* last keepalive */
+    bool is_dead;        /* ended; its keys are still to be deleted (memory was out) */
 };
 
 struct al_mem_watch {
@@ -56,8 +57,8 @@ struct al_mem_handle {
     struct al_mem_handle *next; /* al_mem_store.handles */
     unsigned long thread;
     struct al_mem_watch *watches;
-    uint64_t calling;  /* the watch whose function is under way */
-    uint64_t settled;  /* al_mem_store.settle_round that was seen with nothing left to do */
+    uint64_t calling; /* the watch whose function is under way */
+    uint64_t settled; /* al_mem_store.settle_round that was seen with nothing left to do */
     bool is_cut_off;
     bool is_closing;
     bool has_fault;
@@ -126,7 +127,8 @@ void al_mem_record_unref(struct al_mem_store *s, struct al_mem_record *r);
 /* Free keys, history, leases. */
 void al_mem_store_fini(struct al_mem_store *s);
 
-/* Call what one watch of the handle has to be told; mu is given up meanwhile. false: nothing to tell, or memory is out
+/* Call what one watch of the handle has to be told; mu is given up meanwhile. false: nothing to
+ * tell, or memory is out
  * (*ret_short then true: try again later). */
 bool al_mem_watch_deliver(struct al_mem_handle *h, bool *ret_short);
 

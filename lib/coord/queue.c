@@ -3,12 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TRIES 5      /* of a write whose outcome is unknown */
+#define TRIES 5        /* of a write whose outcome is unknown */
 #define CLAIM_TRIES 10 /* against others */
 #define ARENA_LIMIT ((size_t)4 << 20)
 #define KEY_BYTES (AL_QUEUE_PREFIX_BYTES_MAX + AL_QUEUE_ID_BYTES_MAX + 32)
-#define RUNNING_HEADER 34u /* fence, nonce: 16 hexadecimal digits and a space each; then the value as added */
-#define DONE_HEADER 17u    /* revision of the claim; then the outcome */
+#define RUNNING_HEADER \
+    34u /* fence, nonce: 16 hexadecimal digits and a space each; then the value as added */
+#define DONE_HEADER 17u /* revision of the claim; then the outcome */
 
 struct key {
     char text[KEY_BYTES];
@@ -49,8 +50,8 @@ static enum al_code check_id(struct al_str id, struct al_err *err)
     return AL_OK;
 }
 
-/* Repeat while the outcome is unknown: each transaction here is told apart by its own else branch. *ret_repeated (may be
- * NULL): an earlier copy may have been applied. */
+/* Repeat while the outcome is unknown: each transaction here is told apart by its own else branch.
+ * *ret_repeated (may be NULL): an earlier copy may have been applied. */
 static enum al_code run(const struct al_queue *q, const struct al_coord_txn *txn,
                         struct al_arena *a, struct al_coord_result *ret, bool *ret_repeated,
                         struct al_err *err)
@@ -90,10 +91,8 @@ enum al_code al_queue_add(const struct al_queue *q, uint32_t job_class, struct a
                                         al_coord_if_absent(text(&running)),
                                         al_coord_if_absent(text(&done))};
     struct al_coord_op put = al_coord_put(text(&pending), value, 0);
-    struct al_coord_txn txn = {.compares = is_new,
-                               .n_compares = AL_ARRAY_LEN(is_new),
-                               .then_ops = &put,
-                               .n_then = 1};
+    struct al_coord_txn txn = {
+        .compares = is_new, .n_compares = AL_ARRAY_LEN(is_new), .then_ops = &put, .n_then = 1};
     return run_plain(q, &txn, err);
 }
 
@@ -152,9 +151,9 @@ static enum al_code claim(const struct al_queue *q, const struct al_fence *f,
         memcpy(mark + RUNNING_HEADER, cl->value.p, cl->value.n);
     struct al_str marked = {mark, RUNNING_HEADER + cl->value.n};
     bool moves = strcmp(cl->from.text, cl->running.text) != 0;
-    struct al_coord_compare compares[] = {
-        al_fence_guard(f), al_coord_if_mod(text(&cl->from), AL_COORD_EQUAL, cl->mod),
-        al_coord_if_absent(text(&cl->paused))};
+    struct al_coord_compare compares[] = {al_fence_guard(f),
+                                          al_coord_if_mod(text(&cl->from), AL_COORD_EQUAL, cl->mod),
+                                          al_coord_if_absent(text(&cl->paused))};
     struct al_coord_op then_ops[] = {al_coord_put(text(&cl->running), marked, 0),
                                      al_coord_delete(text(&cl->from))};
     struct al_coord_op else_ops[] = {al_coord_get(text(&cl->running)),
@@ -173,7 +172,8 @@ static enum al_code claim(const struct al_queue *q, const struct al_fence *f,
     }
     const struct al_coord_answer *running = &res.answers[0];
     if (running->n_kvs == 1 && al_str_eq(running->kvs[0].value, marked)) {
-        *ret_revision = running->kvs[0].mod_revision; /* an earlier copy of this write went through */
+        *ret_revision =
+            running->kvs[0].mod_revision; /* an earlier copy of this write went through */
         return AL_OK;
     }
     if (!leads(f, &res.answers[1]))
@@ -314,8 +314,7 @@ static enum al_code end_item(const struct al_queue *q, const struct al_fence *f,
     if (res.succeeded)
         return AL_OK;
     const struct al_coord_answer *ended = &res.answers[0];
-    if (ended->n_kvs == 1 &&
-        al_str_starts(ended->kvs[0].value, al_str_sub(marked, 0, DONE_HEADER)))
+    if (ended->n_kvs == 1 && al_str_starts(ended->kvs[0].value, al_str_sub(marked, 0, DONE_HEADER)))
         return AL_OK; /* by an earlier copy of this write */
     return leads(f, &res.answers[1]) ? claim_lost(err) : fenced(err);
 }
@@ -376,8 +375,8 @@ enum al_code al_queue_remove(const struct al_queue *q, uint32_t job_class, struc
     struct al_coord_result res;
     bool repeated = false;
     enum al_code c = run(q, &txn, &a, &res, &repeated, err);
-    bool is_gone = c == AL_OK && !res.succeeded && res.answers[0].n_kvs == 0 &&
-                   res.answers[1].n_kvs == 0;
+    bool is_gone =
+        c == AL_OK && !res.succeeded && res.answers[0].n_kvs == 0 && res.answers[1].n_kvs == 0;
     if (c == AL_OK && !res.succeeded && !(repeated && is_gone))
         c = AL_FAIL(err, AL_NOT_FOUND, "queue: '" AL_STR_FMT "' is not pending", AL_STR_ARG(id));
     al_arena_fini(&a);
@@ -398,8 +397,8 @@ enum al_code al_queue_set_paused(const struct al_queue *q, uint32_t job_class, b
                                  struct al_err *err)
 {
     struct key paused = paused_key(q, job_class);
-    struct al_coord_op op = is_paused ? al_coord_put(text(&paused), AL_STR("1"), 0)
-                                      : al_coord_delete(text(&paused));
+    struct al_coord_op op =
+        is_paused ? al_coord_put(text(&paused), AL_STR("1"), 0) : al_coord_delete(text(&paused));
     struct al_coord_txn txn = {.then_ops = &op, .n_then = 1};
     return run_plain(q, &txn, err);
 }

@@ -7,7 +7,7 @@
 
 extern "C" const char *al_lang_detect(const char *text, size_t n);
 
-extern "C" const char *al_lang_detect(const char *text, size_t n)
+static const char *detect(const char *text, size_t n)
 {
     constexpr size_t bytes_max = 16384;
     bool reliable = false;
@@ -25,4 +25,13 @@ extern "C" const char *al_lang_detect(const char *text, size_t n)
     if (std::strncmp(code, "zh", 2) == 0)
         return "zh";
     return std::strlen(code) == 2 ? code : "";
+}
+
+extern "C" const char *al_lang_detect(const char *text, size_t n)
+{
+    try {
+        return detect(text, n);
+    } catch (...) { // out of memory: the language stays unknown
+        return "";
+    }
 }

@@ -184,9 +184,10 @@ bool al_cp_is_punct(uint32_t cp)
     }
 }
 
+/* 0x2B920: extension E begins at 0x2B820, but the reference tokenizer has it so. */
 bool al_cp_is_cjk(uint32_t cp)
 {
     return in(cp, 0x4E00, 0x9FFF) || in(cp, 0x3400, 0x4DBF) || in(cp, 0x20000, 0x2A6DF) ||
-           in(cp, 0x2A700, 0x2B73F) || in(cp, 0x2B740, 0x2B81F) || in(cp, 0x2B820, 0x2CEAF) ||
+           in(cp, 0x2A700, 0x2B73F) || in(cp, 0x2B740, 0x2B81F) || in(cp, 0x2B920, 0x2CEAF) ||
            in(cp, 0xF900, 0xFAFF) || in(cp, 0x2F800, 0x2FA1F);
 }

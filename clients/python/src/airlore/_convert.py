@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timezone
-from typing import Any, Callable, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -15,13 +15,15 @@ from .errors import InvalidArgument
 
 R = TypeVar("R")
 
+UTC = timezone(timedelta(0))
+
 
 def time_of(message: Any, field: str) -> datetime | None:
     """A time of a message, None when absent."""
     if not message.HasField(field):
         return None
     stamp = getattr(message, field)
-    return datetime.fromtimestamp(stamp.seconds, timezone.utc).replace(microsecond=stamp.nanos // 1000)
+    return datetime.fromtimestamp(stamp.seconds, UTC).replace(microsecond=stamp.nanos // 1000)
 
 
 def timestamp(at: datetime) -> Timestamp:
@@ -29,7 +31,7 @@ def timestamp(at: datetime) -> Timestamp:
     if at.tzinfo is None:
         raise InvalidArgument(f"time '{at}': needs a zone", "BAD_FORMAT")
     stamp = Timestamp()
-    stamp.FromDatetime(at.astimezone(timezone.utc).replace(tzinfo=None))
+    stamp.FromDatetime(at.astimezone(UTC).replace(tzinfo=None))
     return stamp
 
 

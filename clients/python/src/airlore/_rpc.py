@@ -6,8 +6,8 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterator
-from typing import Any, Callable, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -147,7 +147,7 @@ class Connection:
                 return once()
             except grpc.RpcError as e:
                 error = from_rpc(e)
-                wait = pause * random.uniform(0.5, 1.0)  # noqa: S311
+                wait = pause * random.uniform(0.5, 1.0)
                 if error.code == 14 and repeatable and time.monotonic() + wait < give_up:
                     time.sleep(wait)
                     pause = min(pause * 2, LONGEST_PAUSE_S)

@@ -201,7 +201,8 @@ def from_rpc(error: grpc.RpcError) -> AirloreError:
         return Internal(str(error))
     trailers: Sequence[tuple[str, str | bytes]] = error.trailing_metadata() or ()
     found: dict[str, str | bytes] = {k: v for k, v in trailers}
-    reason, metadata = "", {}
+    reason = ""
+    metadata: dict[str, str] = {}
     details = found.get(DETAILS_KEY)
     if isinstance(details, bytes):
         reason, metadata = _details(details)

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Union
+from typing import Any
 
 import grpc
 
@@ -21,7 +21,7 @@ from ._rpc import KNOWLEDGE, Connection
 from .errors import Internal, from_rpc
 from .types import IngestResult, IngestSummary, NewItem
 
-ItemLike = Union[NewItem, Mapping[str, Any]]
+ItemLike = NewItem | Mapping[str, Any]
 BATCH_ITEMS_MAX = 256
 BATCH_BYTES = 1 << 20
 PRESENT_IDS = 1000
@@ -84,7 +84,7 @@ class IngestStream:
             yield from self._present_ids()
             if self._complete:
                 yield knowledge.IngestRequest(finish=knowledge.IngestFinish())
-        except BaseException as e:  # noqa: BLE001  (given to the caller's thread)
+        except BaseException as e:
             with self._cond:
                 self._failure = e
             self._call.cancel()

@@ -1,30 +1,36 @@
-/* airlore/coord.h - the coordination store: who is there, who leads, what is to be done, in which order.
+/* airlore/coord.h - the coordination store: who is there, who leads, what is to be done, in which
+ * order.
  *
- * A small ordered map of keys to values with one global revision. All writing and reading is one call: a transaction of
- * compares and of the ops that run when all of them hold, or when one does not. Keys can hang on a lease and go with it. A
- * watch tells of every later change. Elections (election.h) and queues (queue.h) are built once, on this interface only.
+ * A small ordered map of keys to values with one global revision. All writing and reading is one
+ * call: a transaction of compares and of the ops that run when all of them hold, or when one does
+ * not. Keys can hang on a lease and go with it. A watch tells of every later change. Elections
+ * (election.h) and queues (queue.h) are built once, on this interface only.
  *
  * Back ends: coord_mem.h (in this process). All of them pass conformance.h.
  *
  * What every back end promises
- * - The revision grows by one with each transaction that changes something; all its changes carry that revision. It never goes
- *   back, also not over a restart of the store.
- * - A key has create_revision, mod_revision and version (1 at creation, then +1 a put); an absent one has 0 for all.
+ * - The revision grows by one with each transaction that changes something; all its changes carry
+ * that revision. It never goes back, also not over a restart of the store.
+ * - A key has create_revision, mod_revision and version (1 at creation, then +1 a put); an absent
+ * one has 0 for all.
  * - A lease that ends is one change that deletes its keys.
  * - A watch gives the changes of one revision in one call, in order, each exactly once.
  *
  * Outcomes
  * - AL_OK: definite; `succeeded` says which branch ran.
- * - AL_UNKNOWN, reason OUTCOME_UNKNOWN: it may have been applied, or be applied yet. A write must carry something by which a repeat
- *   recognises it (a nonce in the value, or a create_revision compare on an id of the caller).
+ * - AL_UNKNOWN, reason OUTCOME_UNKNOWN: it may have been applied, or be applied yet. A write must
+ * carry something by which a repeat recognises it (a nonce in the value, or a create_revision
+ * compare on an id of the caller).
  * - AL_UNAVAILABLE, reason COORD_UNAVAILABLE: surely not applied.
  * - AL_DEADLINE_EXCEEDED: the deadline had passed before anything was sent.
- * - AL_FAILED_PRECONDITION, reason LEASE_LOST: a put names a lease that is gone; nothing was applied.
- * - AL_INVALID_ARGUMENT, reasons TXN_TOO_LARGE, DUPLICATE_KEY, BAD_TXN; AL_RESOURCE_EXHAUSTED (reason NO_SPACE when the store is full).
+ * - AL_FAILED_PRECONDITION, reason LEASE_LOST: a put names a lease that is gone; nothing was
+ * applied.
+ * - AL_INVALID_ARGUMENT, reasons TXN_TOO_LARGE, DUPLICATE_KEY, BAD_TXN; AL_RESOURCE_EXHAUSTED
+ * (reason NO_SPACE when the store is full).
  *
  * Thread:    any thread (internally locked). Calls may block on the network: not from a poller.
- * Lifecycle: open (of a back end) -> ... -> al_coord_close. Leases of a closed handle are no longer kept alive.
- * Memory:    results live in the caller's arena; what goes in is borrowed until return.
+ * Lifecycle: open (of a back end) -> ... -> al_coord_close. Leases of a closed handle are no longer
+ * kept alive. Memory:    results live in the caller's arena; what goes in is borrowed until return.
  */
 #ifndef AIRLORE_COORD_H
 #define AIRLORE_COORD_H
@@ -72,14 +78,15 @@ enum al_coord_order {
     AL_COORD_BY_CREATE = 1, /* oldest first, then by key */
 };
 
-/* One op. A key may be written once in a transaction (put, or deleted alone or by prefix). Gets see what earlier ops of the same
- * transaction did. An empty prefix is refused. */
+/* One op. A key may be written once in a transaction (put, or deleted alone or by prefix). Gets see
+ * what earlier ops of the same transaction did. An empty prefix is refused. */
 struct al_coord_op {
     enum al_coord_op_kind kind;
-    struct al_str key;         /* or prefix */
-    struct al_str value;       /* PUT */
-    uint64_t lease;            /* PUT: the key goes with it; 0: stays for good (also when it hung on a lease before) */
-    bool keep_lease;           /* PUT: the lease that the key has */
+    struct al_str key;   /* or prefix */
+    struct al_str value; /* PUT */
+    uint64_t lease;  /* PUT: the key goes with it; 0: stays for good (also when it hung on a lease
+                        before) */
+    bool keep_lease; /* PUT: the lease that the key has */
     enum al_coord_order order; /* GET_PREFIX */
     uint32_t limit;            /* GET_PREFIX: at most so many; 0: all */
 };
@@ -112,8 +119,8 @@ struct al_coord_answer {
 };
 
 struct al_coord_result {
-    bool succeeded;   /* all compares held: then_ops ran */
-    int64_t revision; /* of the store, after it: of its changes if it made any */
+    bool succeeded;                  /* all compares held: then_ops ran */
+    int64_t revision;                /* of the store, after it: of its changes if it made any */
     struct al_coord_answer *answers; /* one an op of the branch that ran */
     size_t n_answers;
 };
@@ -121,7 +128,8 @@ struct al_coord_result {
 enum al_coord_event_kind {
     AL_COORD_EVENT_PUT = 1,
     AL_COORD_EVENT_DELETE = 2, /* kv has key and mod_revision (of the deletion) only */
-    AL_COORD_EVENT_RESET = 3,  /* history is gone: forget what you know; a PUT for each key there is follows, then SYNCED */
+    AL_COORD_EVENT_RESET = 3,  /* history is gone: forget what you know; a PUT for each key there is
+                                  follows, then SYNCED */
     AL_COORD_EVENT_SYNCED = 4,
 };
 
@@ -131,8 +139,9 @@ struct al_coord_event {
     int64_t revision; /* of the change; of RESET .. SYNCED: what the snapshot shows */
 };
 
-/* Called from a thread of the back end, never with a lock held, one call at a time for each handle. events borrowed until
- * return. All events of a call have one revision. It may call the handle, but for unwatch and close. */
+/* Called from a thread of the back end, never with a lock held, one call at a time for each handle.
+ * events borrowed until return. All events of a call have one revision. It may call the handle, but
+ * for unwatch and close. */
 typedef void al_coord_watch_fn(void *u, const struct al_coord_event *events, size_t n);
 
 /* What to watch: changes of keys with the prefix ("": of all keys), from a revision (> 0) on. */
@@ -152,7 +161,8 @@ struct al_coord_limits {
 
 struct al_coord;
 
-/* A back end. The functions mean what the al_coord_* function of the same name says, and see checked arguments only. */
+/* A back end. The functions mean what the al_coord_* function of the same name says, and see
+ * checked arguments only. */
 struct al_coord_ops {
     enum al_code (*txn)(struct al_coord *c, const struct al_coord_txn *txn, uint64_t deadline_ns,
                         struct al_arena *a, struct al_coord_result *ret, struct al_err *err);
@@ -173,14 +183,14 @@ struct al_coord {
     const struct al_coord_ops *ops;
 };
 
-/* Run a transaction. deadline_ns of the monotonic clock; when it passes while the answer is awaited: AL_UNKNOWN if the transaction
- * writes, AL_UNAVAILABLE if it only reads. */
+/* Run a transaction. deadline_ns of the monotonic clock; when it passes while the answer is
+ * awaited: AL_UNKNOWN if the transaction writes, AL_UNAVAILABLE if it only reads. */
 AL_NODISCARD enum al_code al_coord_txn(struct al_coord *c, const struct al_coord_txn *txn,
                                        uint64_t deadline_ns, struct al_arena *a,
                                        struct al_coord_result *ret, struct al_err *err);
 
-/* Get a lease of ttl_s whole seconds (1 to 86,400); the back end keeps it alive until it is revoked or the handle is closed.
- * The keepalive begins at once. *ret > 0. */
+/* Get a lease of ttl_s whole seconds (1 to 86,400); the back end keeps it alive until it is revoked
+ * or the handle is closed. The keepalive begins at once. *ret > 0. */
 AL_NODISCARD enum al_code al_coord_lease_grant(struct al_coord *c, uint32_t ttl_s, uint64_t *ret,
                                                struct al_err *err);
 
@@ -188,27 +198,31 @@ AL_NODISCARD enum al_code al_coord_lease_grant(struct al_coord *c, uint32_t ttl_
 AL_NODISCARD enum al_code al_coord_lease_revoke(struct al_coord *c, uint64_t lease,
                                                 struct al_err *err);
 
-/* Until when (monotonic clock, ns) this handle may believe in its lease: the time the last good keepalive was sent, and the time to
- * live. 0: it is lost, or none of this handle. A hint to stop early; a guard in the transaction is the safety. */
+/* Until when (monotonic clock, ns) this handle may believe in its lease: the time the last good
+ * keepalive was sent, and the time to live. 0: it is lost, or none of this handle. A hint to stop
+ * early; a guard in the transaction is the safety. */
 uint64_t al_coord_lease_deadline(struct al_coord *c, uint64_t lease);
 
-/* Tell of changes; a revision yet to come is waited for. For a cache without gaps: read at revision R, watch from R + 1. When
- * the history from there is gone, a RESET comes first. *ret > 0: for unwatch. w is copied. */
+/* Tell of changes; a revision yet to come is waited for. For a cache without gaps: read at revision
+ * R, watch from R + 1. When the history from there is gone, a RESET comes first. *ret > 0: for
+ * unwatch. w is copied. */
 AL_NODISCARD enum al_code al_coord_watch(struct al_coord *c, const struct al_coord_watcher *w,
                                          uint64_t *ret, struct al_err *err);
 
-/* No call of its function is under way or begins after return. Never from a watch function. Unknown numbers: nothing. */
+/* No call of its function is under way or begins after return. Never from a watch function. Unknown
+ * numbers: nothing. */
 void al_coord_unwatch(struct al_coord *c, uint64_t watch);
 
-/* Forget the history below revision (not the keys). AL_OUT_OF_RANGE when that is in the future or forgotten already. */
+/* Forget the history below revision (not the keys). AL_OUT_OF_RANGE when that is in the future or
+ * forgotten already. */
 AL_NODISCARD enum al_code al_coord_compact(struct al_coord *c, int64_t revision,
                                            struct al_err *err);
 
 /* What the back end takes. */
 void al_coord_get_limits(struct al_coord *c, struct al_coord_limits *ret);
 
-/* End watches (as unwatch), stop keeping leases alive, free. Other handles of the same store go on. Accepts NULL. Never from a
- * watch function. */
+/* End watches (as unwatch), stop keeping leases alive, free. Other handles of the same store go on.
+ * Accepts NULL. Never from a watch function. */
 void al_coord_close(struct al_coord *c);
 
 /* Whether a transaction can change something. */

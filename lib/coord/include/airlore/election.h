@@ -1,7 +1,8 @@
 /* airlore/election.h - one of many leads, and a former leader can do nothing.
  *
- * A key of the coordination store, hung on the lease of its holder. Its create revision is the fence: every write of a leader
- * compares it, so that the store itself refuses a leader that lost the key, whatever that one believes.
+ * A key of the coordination store, hung on the lease of its holder. Its create revision is the
+ * fence: every write of a leader compares it, so that the store itself refuses a leader that lost
+ * the key, whatever that one believes.
  *
  * Thread: any thread (no state of its own).
  */
@@ -24,14 +25,15 @@ struct al_election {
     struct al_coord_kv holder; /* when not: who holds it, in the arena */
 };
 
-/* Try once to take put->key for put->lease (> 0), with a value for people. Won also when that lease holds it already (an
- * earlier answer was lost); its value is then the earlier one. AL_FAILED_PRECONDITION, reason LEASE_LOST; AL_UNKNOWN when no
- * answer came also after repeats. */
+/* Try once to take put->key for put->lease (> 0), with a value for people. Won also when that lease
+ * holds it already (an earlier answer was lost); its value is then the earlier one.
+ * AL_FAILED_PRECONDITION, reason LEASE_LOST; AL_UNKNOWN when no answer came also after repeats. */
 AL_NODISCARD enum al_code al_election_try(struct al_coord *c, const struct al_coord_op *put,
                                           uint64_t deadline_ns, struct al_arena *a,
                                           struct al_election *ret, struct al_err *err);
 
-/* Wait for the key until the deadline, trying again whenever it is given up. AL_DEADLINE_EXCEEDED. */
+/* Wait for the key until the deadline, trying again whenever it is given up. AL_DEADLINE_EXCEEDED.
+ */
 AL_NODISCARD enum al_code al_election_campaign(struct al_coord *c, struct al_clock *clock,
                                                const struct al_coord_op *put, uint64_t deadline_ns,
                                                struct al_fence *ret, struct al_err *err);

@@ -1,14 +1,16 @@
 /* airlore/queue.h - what is to be done: in order for each class, claimed by the leader, done once.
  *
- * Keys of the coordination store under a prefix:  pending/<class>/<id> -> running/<class>/<id> -> done/<class>/<id>, and
- * paused/<class>. An entry is small: an id and a pointer; payload and results live elsewhere.
+ * Keys of the coordination store under a prefix:  pending/<class>/<id> -> running/<class>/<id> ->
+ * done/<class>/<id>, and paused/<class>. An entry is small: an id and a pointer; payload and
+ * results live elsewhere.
  *
- * Order is the order in which entries were added (their create revision). A claim and an end are transactions under the
- * leader's fence; a new leader gets what a former one left running before it gets anything pending. Execution is at least
- * once; an entry is ended once.
+ * Order is the order in which entries were added (their create revision). A claim and an end are
+ * transactions under the leader's fence; a new leader gets what a former one left running before it
+ * gets anything pending. Execution is at least once; an entry is ended once.
  *
- * Writes whose outcome is unknown are repeated, and recognise themselves; what is still unknown then is AL_UNKNOWN.
- * Other errors: as of coord.h; AL_ABORTED, reason FENCED: the fence is no longer the leader's.
+ * Writes whose outcome is unknown are repeated, and recognise themselves; what is still unknown
+ * then is AL_UNKNOWN. Other errors: as of coord.h; AL_ABORTED, reason FENCED: the fence is no
+ * longer the leader's.
  *
  * Thread: any thread (no state but what init set).
  */
@@ -23,10 +25,10 @@
 #define AL_QUEUE_VALUE_BYTES_MAX 4096u
 
 struct al_queue {
-    struct al_coord *coord;   /* borrowed, like the next two */
+    struct al_coord *coord; /* borrowed, like the next two */
     struct al_clock *clock;
-    struct al_random *random; /* any thread: the system's */
-    uint32_t timeout_ms;      /* of each call */
+    struct al_random *random;               /* any thread: the system's */
+    uint32_t timeout_ms;                    /* of each call */
     char prefix[AL_QUEUE_PREFIX_BYTES_MAX]; /* without '/' at its end */
 };
 
@@ -39,22 +41,24 @@ struct al_queue_item {
     bool was_abandoned;     /* a former leader had begun it */
 };
 
-/* Add an entry at the end of its class. id: 1 to 128 bytes without '/'. AL_OK also when the id is there already in any state (a
- * repeat). */
+/* Add an entry at the end of its class. id: 1 to 128 bytes without '/'. AL_OK also when the id is
+ * there already in any state (a repeat). */
 AL_NODISCARD enum al_code al_queue_add(const struct al_queue *q, uint32_t job_class,
                                        struct al_str id, struct al_str value, struct al_err *err);
 
-/* Claim what is next of the class. AL_NOT_FOUND, reason QUEUE_EMPTY (also while the class is paused). AL_DATA_LOSS when an
- * entry cannot be read. */
+/* Claim what is next of the class. AL_NOT_FOUND, reason QUEUE_EMPTY (also while the class is
+ * paused). AL_DATA_LOSS when an entry cannot be read. */
 AL_NODISCARD enum al_code al_queue_claim(const struct al_queue *q, const struct al_fence *f,
                                          uint32_t job_class, struct al_arena *a,
                                          struct al_queue_item *ret, struct al_err *err);
 
-/* Keep a claim under a newer fence of the same process. AL_ABORTED, reason CLAIM_LOST: another has it. */
+/* Keep a claim under a newer fence of the same process. AL_ABORTED, reason CLAIM_LOST: another has
+ * it. */
 AL_NODISCARD enum al_code al_queue_reclaim(const struct al_queue *q, const struct al_fence *f,
                                            struct al_queue_item *item, struct al_err *err);
 
-/* End it, with an outcome to be kept until al_queue_forget. Again by the same claim: AL_OK. AL_ABORTED, reason CLAIM_LOST. */
+/* End it, with an outcome to be kept until al_queue_forget. Again by the same claim: AL_OK.
+ * AL_ABORTED, reason CLAIM_LOST. */
 AL_NODISCARD enum al_code al_queue_done(const struct al_queue *q, const struct al_fence *f,
                                         const struct al_queue_item *item, struct al_str outcome,
                                         struct al_err *err);

@@ -1,15 +1,17 @@
 /* airlore/analyzer.h - text to index terms.
  *
- * One analyzer for documents and queries. A raw token is a run of letters, digits, '_' and inner dots; identifiers are
- * kept whole (lower case, unstemmed) and also split at '.', '_' and CamelCase into lower-case pieces without stop words,
- * stemmed by Snowball English. Hangul, Han, Hiragana and Katakana runs become bigrams (a run of one gives itself), so
- * that Korean, Chinese and Japanese questions find text of their language; a Hangul run is bigrammed in each of
- * its words, with the word's whole as one more term.
+ * One analyzer for documents and queries. A raw token is a run of letters, digits, '_' and inner
+ * dots; identifiers are kept whole (lower case, unstemmed) and also split at '.', '_' and CamelCase
+ * into lower-case pieces without stop words, stemmed by Snowball English. Hangul, Han, Hiragana and
+ * Katakana runs become bigrams (a run of one gives itself), so that Korean, Chinese and Japanese
+ * questions find text of their language; a Hangul run is bigrammed in each of its words, with the
+ * word's whole as one more term.
  *
- * The terms of a text depend on AL_ANALYZER_VERSION and nothing else: every segment stores the version.
+ * The terms of a text depend on AL_ANALYZER_VERSION and nothing else: every segment stores the
+ * version.
  *
- * Thread: an analyzer is confined to one thread (the stemmer has state); create one per worker, or use
- *         al_analyzer_acquire, which keeps a small pool and may be called from any thread.
+ * Thread: an analyzer is confined to one thread (the stemmer has state); create one per worker, or
+ * use al_analyzer_acquire, which keeps a small pool and may be called from any thread.
  */
 #ifndef AIRLORE_ANALYZER_H
 #define AIRLORE_ANALYZER_H
@@ -22,8 +24,9 @@
 
 struct al_analyzer;
 
-/* One term of a text. term: borrowed during the visit. [start, end): bytes of the raw token in the text, for
- * highlighting. position: number of the raw token from 0 (whole and pieces of one token share it). */
+/* One term of a text. term: borrowed during the visit. [start, end): bytes of the raw token in the
+ * text, for highlighting. position: number of the raw token from 0 (whole and pieces of one token
+ * share it). */
 struct al_term {
     struct al_str term;
     uint32_t start;
@@ -38,7 +41,8 @@ AL_NODISCARD enum al_code al_analyzer_create(struct al_mem *mem, struct al_analy
 /* Accepts NULL. */
 void al_analyzer_destroy(struct al_analyzer *a);
 
-/* Visit the terms of text (any bytes; malformed UTF-8 separates tokens; at most 4 GiB) in order. Never fails. */
+/* Visit the terms of text (any bytes; malformed UTF-8 separates tokens; at most 4 GiB) in order.
+ * Never fails. */
 void al_analyzer_run(struct al_analyzer *a, struct al_str text,
                      void (*visit)(void *u, const struct al_term *t), void *u);
 

@@ -1,9 +1,10 @@
 /* airlore/document.h - bytes of a file to a document of plain text, sections, metadata and chunks.
  *
- * Readers: Markdown (libcmark-gfm), reStructuredText, HTML (libgumbo), Jupyter notebooks (jansson), Python (tree-sitter),
- * plain text. A chunk is a span of the body; neighbouring small sections of one page are packed up to max_bytes, larger
- * ones are cut at paragraphs, lines, sentences, words (in this order of preference). Python is cut at top-level
- * definitions. Everything is allocated from the given arena and lives as long as it.
+ * Readers: Markdown (libcmark-gfm), reStructuredText, HTML (libgumbo), Jupyter notebooks (jansson),
+ * Python (tree-sitter), plain text. A chunk is a span of the body; neighbouring small sections of
+ * one page are packed up to max_bytes, larger ones are cut at paragraphs, lines, sentences, words
+ * (in this order of preference). Python is cut at top-level definitions. Everything is allocated
+ * from the given arena and lives as long as it.
  *
  * Thread: any thread (no shared state but tables made once).
  */
@@ -43,14 +44,16 @@ struct al_document {
     size_t n_chunks;
     struct al_str *tags; /* topics found and tags of the front matter */
     size_t n_tags;
-    struct al_kv *meta; /* author, date, airflow (version hint), operators, links, quality, and other front matter */
+    struct al_kv *meta; /* author, date, summary, airflow (version hints), operators, dag_ids ("a,
+                           b"), links (separated by spaces), quality ("0.00" to "1.00"), and other
+                           front matter */
     size_t n_meta;
 };
 
 struct al_document_options {
     enum al_format format;
-    struct al_str path; /* for messages and for a title of last resort; may be empty */
-    struct al_str title; /* given by the caller: wins over what is found; may be empty */
+    struct al_str path;       /* for messages and for a title of last resort; may be empty */
+    struct al_str title;      /* given by the caller: wins over what is found; may be empty */
     uint32_t chunk_bytes_max; /* 0: 2,000 */
     uint32_t chunks_max; /* 0: 4,096; beyond it AL_RESOURCE_EXHAUSTED, reason TOO_MANY_CHUNKS */
 };
@@ -58,14 +61,17 @@ struct al_document_options {
 /* Format by file name ("a/b.md"), AL_FORMAT_UNKNOWN for an extension that is not read. */
 enum al_format al_format_of_path(struct al_str path);
 
-/* Format by media type ("text/markdown; charset=utf-8") or short name ("markdown"); AL_FORMAT_UNKNOWN otherwise. */
+/* Format by media type ("text/markdown; charset=utf-8") or short name ("markdown");
+ * AL_FORMAT_UNKNOWN otherwise. */
 enum al_format al_format_of_media_type(struct al_str media_type);
 
-/* Read a document. bytes borrowed; a byte order mark and CRLF are taken away; UTF-16 with a mark is converted.
- * AL_INVALID_ARGUMENT: reason NOT_TEXT (NUL bytes or more than 1 % malformed UTF-8; fewer become U+FFFD), BAD_NOTEBOOK;
- * AL_RESOURCE_EXHAUSTED: arena limit, too many chunks, nesting deeper than 200. An empty document has no chunks. */
-AL_NODISCARD enum al_code al_document_read(const struct al_document_options *opt, struct al_str bytes,
-                                           struct al_arena *a, struct al_document *ret,
-                                           struct al_err *err);
+/* Read a document. bytes borrowed; a byte order mark and CRLF are taken away; UTF-16 with a mark is
+ * converted. AL_INVALID_ARGUMENT: reason NOT_TEXT (NUL bytes or more than 1 % malformed UTF-8;
+ * fewer become U+FFFD), BAD_NOTEBOOK; AL_RESOURCE_EXHAUSTED: arena limit, too many chunks, nesting
+ * deeper than 200 (HTML, Markdown; JSON 2,048; deeper reST is read as plain paragraphs). Python of
+ * more than 60,000 tokens is cut like a text. An empty document has no chunks. */
+AL_NODISCARD enum al_code al_document_read(const struct al_document_options *opt,
+                                           struct al_str bytes, struct al_arena *a,
+                                           struct al_document *ret, struct al_err *err);
 
 #endif

@@ -1,16 +1,16 @@
-#include "version.h"
+#include "build_info.h"
 
-const char *al_version_text(void)
+const char *al_build_version(void)
 {
     return AL_VERSION;
 }
 
-const char *al_version_commit(void)
+const char *al_build_commit(void)
 {
     return AL_COMMIT;
 }
 
-void al_version_print(FILE *f)
+void al_build_print(FILE *f)
 {
     fprintf(f, "airlored %s\ncommit %s\ncompiler %s\nlibraries %s\n", AL_VERSION, AL_COMMIT,
             AL_COMPILER, AL_LIBRARIES);
