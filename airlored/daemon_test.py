@@ -307,7 +307,7 @@ def test_other_number_of_shards(home):
     with Server(home, '--config', path, data=os.path.join(home, 'four')) as s:
         expect(s.line.startswith('ready '), s.errors)
         metrics = s.get('/metrics')[2]
-        expect('airlore_shard_documents{shard="3"} 0' in metrics and 'shard="system"' in metrics, metrics)
+        expect('airlore_shard_documents{shard="3"} 0' in metrics and 'airlore_shard_documents{shard="65535"} 0' in metrics, metrics)
 
 
 def test_data_folder_cannot_be_written(home):
@@ -363,6 +363,7 @@ def test_http(home):
         expect(samples['airlore_ready'] == 1, 'airlore_ready')
         expect(any(n.startswith('airlore_build_info{version="0.') and v == 1 for n, v in samples.items()), 'airlore_build_info')
         expect(samples['airlore_uptime_seconds'] > 0 and samples['airlore_shard_read_only{shard="0"}'] == 0, 'gauges')
+        expect(samples['airlore_data_free_bytes'] > samples['airlore_data_min_free_bytes'] == 256 << 20, 'free space')
         expect(s.get('/healthz')[0] == 200 and s.get('/readyz')[0] == 200, 'health')
         code, kind, text = s.get('/')
         expect(code == 200 and s.grpc in text, text)

@@ -1,8 +1,12 @@
 #include "shard_set.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "airlore/pool.h"
+
+#define OPENERS_MAX 7u /* besides the thread that asked */
 #define SERIES_MAX 64u /* more shards than this are shown as one sum */
 
 /* What is shown of a shard. */
@@ -94,10 +98,59 @@ static enum al_code open_member(const struct al_shard_set_options *opt, struct a
     return al_shard_port_local(m->shard, opt->mem, &m->port, err);
 }
 
+/* Members are opened by a few threads at once: most of an open is waiting for the disk. */
+struct opening {
+    const struct al_shard_set_options *opt;
+    struct al_shard_set *set;
+    pthread_mutex_t mu;
+    size_t next;       /* guarded by mu, as is what follows */
+    enum al_code code; /* of the first that failed */
+    struct al_err err;
+};
+
+static void *open_some(void *u)
+{
+    struct opening *o = u;
+    for (;;) {
+        pthread_mutex_lock(&o->mu);
+        size_t i = o->next;
+        bool more = i < o->set->n_members && o->code == AL_OK;
+        o->next += more ? 1 : 0;
+        pthread_mutex_unlock(&o->mu);
+        if (!more)
+            return NULL;
+        struct al_err err = {.code = AL_OK};
+        enum al_code code = open_member(o->opt, o->set, i, &err);
+        pthread_mutex_lock(&o->mu);
+        if (code != AL_OK && o->code == AL_OK) {
+            o->code = code;
+            o->err = err;
+        }
+        pthread_mutex_unlock(&o->mu);
+    }
+}
+
+static enum al_code open_all(const struct al_shard_set_options *opt, struct al_shard_set *set,
+                             struct al_err *err)
+{
+    struct opening o = {.opt = opt, .set = set, .mu = PTHREAD_MUTEX_INITIALIZER};
+    unsigned long threads[OPENERS_MAX];
+    size_t n = 0;
+    while (n < OPENERS_MAX && n + 1 < set->n_members &&
+           al_thread_start("al-open", open_some, &o, &threads[n], NULL) == AL_OK)
+        n++;
+    open_some(&o); /* also when no thread could be had */
+    while (n > 0)
+        pthread_join(threads[--n], NULL);
+    if (o.code != AL_OK && err)
+        *err = o.err;
+    return o.code;
+}
+
 static void label(const struct al_shard_set *set, size_t i, char *buf, size_t n)
 {
     if (i == set->n_series - 1)
-        snprintf(buf, n, "shard=\"system\"");
+        snprintf(buf, n, "shard=\"%u\"", AL_SHARD_SYSTEM); /* as the shard's own metrics have it */
     else if (set->n_series < set->n_members)
         snprintf(buf, n, "shard=\"all\"");
     else
@@ -138,11 +191,9 @@ enum al_code al_shard_set_open(const struct al_shard_set_options *opt, struct al
     set->mem = opt->mem;
     size_t n_shards = opt->settings->shards;
     AL_TRY(allocate(set, n_shards, err));
-    for (size_t i = 0; i < set->n_members; i++) {
-        AL_TRY(open_member(opt, set, i, err));
-        if (i < n_shards)
-            set->ports[i] = set->members[i].port;
-    }
+    AL_TRY(open_all(opt, set, err));
+    for (size_t i = 0; i < n_shards; i++)
+        set->ports[i] = set->members[i].port;
     set->router = (struct al_router){.shards = set->ports, .n_shards = n_shards};
     AL_TRY(register_gauges(set, opt->metrics, err));
     *ret = al_take(set);

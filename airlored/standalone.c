@@ -1,5 +1,6 @@
 #include "standalone.h"
 
+#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -72,6 +73,14 @@ static double uptime(void *u)
     return (double)(al_clock_mono_ns(al_clock_system()) - s->started_ns) / 1e9;
 }
 
+static double free_bytes(void *u)
+{
+    const struct al_standalone *s = u;
+    struct al_disk *d = al_disk_system();
+    uint64_t n = 0;
+    return d->ops->free_bytes(d, s->folder.path, &n, NULL) == AL_OK ? (double)n : NAN;
+}
+
 /* ---- the parts ---- */
 
 static enum al_code make_metrics(struct al_standalone *s, struct al_err *err)
@@ -93,6 +102,13 @@ static enum al_code make_metrics(struct al_standalone *s, struct al_err *err)
     AL_TRY(al_metrics_gauge(s->metrics, "airlore_ready",
                             "1 while the server takes requests of all kinds.", NULL, &s->ready,
                             err));
+    struct al_metric *watermark = NULL;
+    AL_TRY(al_metrics_gauge(s->metrics, "airlore_data_min_free_bytes",
+                            "Writes are refused below this free space.", NULL, &watermark, err));
+    al_metric_set(watermark, (double)s->settings->shard_min_free_bytes);
+    AL_TRY(al_metrics_gauge_fn(s->metrics, "airlore_data_free_bytes",
+                               "Free space of the disk with the data folder.", NULL, free_bytes, s,
+                               err));
     return al_metrics_gauge_fn(s->metrics, "airlore_uptime_seconds", "Since the start.", NULL,
                                uptime, s, err);
 }

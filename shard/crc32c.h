@@ -1,4 +1,5 @@
-/* crc32c.h - CRC-32C (Castagnoli polynomial 0x1EDC6F41, reflected; RFC 3720 appendix B.4), the checksum of log entries.
+/* crc32c.h - CRC-32C (Castagnoli polynomial 0x1EDC6F41, reflected; RFC 3720 appendix B.4), the
+ * checksum of log entries.
  *
  * Thread: any thread.
  */

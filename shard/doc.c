@@ -9,7 +9,8 @@
 #define FORMAT 1u
 #define KNOWN_CHUNK_BYTES_MIN 3u /* an encoded chunk takes at least so many bytes */
 
-/* Offsets of the head: format u8, space, docno, created, updated, content hash, maker, number of chunks. */
+/* Offsets of the head: format u8, space, docno, created, updated, content hash, maker, number of
+ * chunks. */
 #define AT_DOCNO 5u
 #define AT_CREATED 13u
 #define AT_UPDATED 21u
@@ -173,8 +174,9 @@ static enum al_code read_attributes(struct al_reader *r, struct al_arena *a, str
     d->n_chunks = h.n_chunks;
     uint8_t visibility = al_reader_u8(r);
     d->analyzer_version = al_reader_u32le(r);
-    struct al_str *const texts[] = {&d->id,  &d->team,    &d->deployment, &d->kind,   &d->title,
-                                    &d->url, &d->version, &d->lang,       &d->source, &d->embedder_id};
+    struct al_str *const texts[] = {&d->id,     &d->team,       &d->deployment, &d->kind,
+                                    &d->title,  &d->url,        &d->version,    &d->lang,
+                                    &d->source, &d->embedder_id};
     for (size_t i = 0; i < AL_ARRAY_LEN(texts); i++)
         *texts[i] = al_reader_lenstr(r);
     if (r->failed || visibility < AL_VIS_DEPLOYMENT || visibility > AL_VIS_COMMUNITY)
@@ -244,8 +246,8 @@ static enum al_code check_size(const char *what, size_t n, size_t max, struct al
 {
     if (n <= max)
         return AL_OK;
-    return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE", "document: %s is %zu bytes, at most %zu",
-                     what, n, max);
+    return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE",
+                     "document: %s is %zu bytes, at most %zu", what, n, max);
 }
 
 static enum al_code check_texts(const struct al_doc *d, struct al_err *err)
@@ -254,9 +256,15 @@ static enum al_code check_texts(const struct al_doc *d, struct al_err *err)
         const char *name;
         struct al_str text;
     } texts[] = {
-        {"team", d->team},       {"deployment", d->deployment}, {"kind", d->kind},
-        {"title", d->title},     {"url", d->url},               {"version", d->version},
-        {"language", d->lang},   {"source", d->source},         {"embedder id", d->embedder_id},
+        {"team", d->team},
+        {"deployment", d->deployment},
+        {"kind", d->kind},
+        {"title", d->title},
+        {"url", d->url},
+        {"version", d->version},
+        {"language", d->lang},
+        {"source", d->source},
+        {"embedder id", d->embedder_id},
     };
     for (size_t i = 0; i < AL_ARRAY_LEN(texts); i++)
         AL_TRY(check_size(texts[i].name, texts[i].text.n, AL_DOC_TEXT_BYTES_MAX, err));
@@ -271,7 +279,8 @@ static enum al_code check_texts(const struct al_doc *d, struct al_err *err)
                          "document: %zu metadata keys, at most %u", d->n_meta, AL_DOC_META_MAX);
     for (size_t i = 0; i < d->n_meta; i++) {
         AL_TRY(check_size("a metadata key", d->meta[i].key.n, AL_DOC_META_KEY_BYTES_MAX, err));
-        AL_TRY(check_size("a metadata value", d->meta[i].value.n, AL_DOC_META_VALUE_BYTES_MAX, err));
+        AL_TRY(
+            check_size("a metadata value", d->meta[i].value.n, AL_DOC_META_VALUE_BYTES_MAX, err));
     }
     return AL_OK;
 }
@@ -286,8 +295,8 @@ static enum al_code check_chunks(const struct al_doc *d, struct al_err *err)
         const struct al_chunk *c = &d->chunks[i];
         if (c->start < last || c->end < c->start || c->end > d->body.n)
             return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_CHUNK",
-                             "document: chunk %zu spans bytes %u to %u of %zu, after a start of %u", i,
-                             c->start, c->end, d->body.n, last);
+                             "document: chunk %zu spans bytes %u to %u of %zu, after a start of %u",
+                             i, c->start, c->end, d->body.n, last);
         AL_TRY(check_size("a heading", c->heading.n, AL_DOC_TEXT_BYTES_MAX, err));
         last = c->start;
     }
@@ -315,7 +324,8 @@ enum al_code al_doc_check(const struct al_doc *d, uint32_t dim, struct al_err *e
 {
     if (d->id.n == 0 || d->id.n > AL_DOC_ID_BYTES_MAX)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ID",
-                         "document: id is %zu bytes, must be 1 to %u", d->id.n, AL_DOC_ID_BYTES_MAX);
+                         "document: id is %zu bytes, must be 1 to %u", d->id.n,
+                         AL_DOC_ID_BYTES_MAX);
     if (d->visibility < AL_VIS_DEPLOYMENT || d->visibility > AL_VIS_COMMUNITY)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_VISIBILITY", "document: visibility %d",
                          (int)d->visibility);
@@ -329,7 +339,8 @@ enum al_code al_doc_chunk_text(const struct al_doc *d, size_t chunk, struct al_a
 {
     AL_ASSERT(chunk < d->n_chunks && d->chunks);
     const struct al_chunk *c = &d->chunks[chunk];
-    struct al_str parts[3] = {d->title, c->heading, al_str_sub(d->body, c->start, c->end - c->start)};
+    struct al_str parts[3] = {d->title, c->heading,
+                              al_str_sub(d->body, c->start, c->end - c->start)};
     char *p = al_arena_alloc(a, parts[0].n + parts[1].n + parts[2].n + 3);
     if (!p)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "document: out of memory");

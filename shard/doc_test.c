@@ -41,10 +41,12 @@ static void assert_attributes(const struct al_doc *a, const struct al_doc *b)
     assert_int_equal(a->space, b->space);
     assert_int_equal(a->docno, b->docno);
     assert_int_equal(a->visibility, b->visibility);
-    const struct al_str *const x[] = {&a->id,  &a->team,    &a->deployment, &a->kind,   &a->title,
-                                      &a->url, &a->version, &a->lang,       &a->source, &a->embedder_id};
-    const struct al_str *const y[] = {&b->id,  &b->team,    &b->deployment, &b->kind,   &b->title,
-                                      &b->url, &b->version, &b->lang,       &b->source, &b->embedder_id};
+    const struct al_str *const x[] = {&a->id,     &a->team,       &a->deployment, &a->kind,
+                                      &a->title,  &a->url,        &a->version,    &a->lang,
+                                      &a->source, &a->embedder_id};
+    const struct al_str *const y[] = {&b->id,     &b->team,       &b->deployment, &b->kind,
+                                      &b->title,  &b->url,        &b->version,    &b->lang,
+                                      &b->source, &b->embedder_id};
     for (size_t i = 0; i < AL_ARRAY_LEN(x); i++)
         assert_true(al_str_eq(*x[i], *y[i]));
     assert_int_equal(a->analyzer_version, b->analyzer_version);
@@ -116,7 +118,8 @@ static void test_round_trip(void **state)
 static void test_golden_bytes(void **state)
 {
     (void)state;
-    static const char golden[] = "\x01\x07\0\0\0\x02\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\x04\0\0\0\0\0\0\0";
+    static const char golden[] =
+        "\x01\x07\0\0\0\x02\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\x04\0\0\0\0\0\0\0";
     struct al_doc d = {.space = 7,
                        .id = AL_STR("i"),
                        .docno = 2,
@@ -130,7 +133,7 @@ static void test_golden_bytes(void **state)
                        .body = AL_STR("hello"),
                        .chunks = chunks,
                        .n_chunks = 1};
-    static const char tail[] = "\x01\0\0\0\x02\x01\0\0\0" /* chunks, visibility, analyzer */
+    static const char tail[] = "\x01\0\0\0\x02\x01\0\0\0"   /* chunks, visibility, analyzer */
                                "\x01i\0\0\0\x01T\0\0\0\0\0" /* texts */
                                "\x01\x03"
                                "dag\0" /* tags, metadata */
@@ -255,15 +258,15 @@ static void test_check(void **state)
     static const float unit[] = {1, 0, 0, 0, 0, 1};
     static const float not_unit[] = {1, 0, 0, 0, 0, 2};
     static const float infinite[] = {1, 0, 0, 0, 0, __builtin_inff()};
-#define CASE(name_, reason_, ...)                                                                  \
-    do {                                                                                           \
-        struct al_doc d = sample();                                                                \
-        struct al_err err = {0};                                                                   \
-        __VA_ARGS__;                                                                               \
-        enum al_code code_ = al_doc_check(&d, 2, &err);                                            \
-        const char *reason = (reason_);                                                            \
-        AL_CHECK(name_, code_ == (reason ? AL_INVALID_ARGUMENT : AL_OK));                          \
-        AL_CHECK(name_, !reason || strcmp(err.reason, reason) == 0);                               \
+#define CASE(name_, reason_, ...)                                         \
+    do {                                                                  \
+        struct al_doc d = sample();                                       \
+        struct al_err err = {0};                                          \
+        __VA_ARGS__;                                                      \
+        enum al_code code_ = al_doc_check(&d, 2, &err);                   \
+        const char *reason = (reason_);                                   \
+        AL_CHECK(name_, code_ == (reason ? AL_INVALID_ARGUMENT : AL_OK)); \
+        AL_CHECK(name_, !reason || strcmp(err.reason, reason) == 0);      \
     } while (0)
     CASE("good", NULL, d.vectors = unit);
     CASE("no vectors", NULL, d.vectors = NULL);

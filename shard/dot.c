@@ -1,7 +1,5 @@
 #include "dot.h"
 
-#include <string.h>
-
 #if defined(__clang__) /* the other compiler fuses nothing in its strict mode */
 #pragma STDC FP_CONTRACT OFF
 #endif
@@ -10,6 +8,10 @@
 #define STEP (4 * LANES)
 
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
+typedef float loose_lanes
+    __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
+
+#define LOAD(p_) (*(const loose_lanes *)(p_))
 
 /* The same source is compiled twice, for this machine's wide registers and for any machine. */
 #define DOT_BODY                                                                           \
@@ -19,14 +21,10 @@ typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
     lanes s3 = {0};                                                                        \
     size_t i = 0;                                                                          \
     for (; i + STEP <= dim; i += STEP) {                                                   \
-        lanes x[4];                                                                        \
-        lanes y[4];                                                                        \
-        memcpy(x, a + i, sizeof x);                                                        \
-        memcpy(y, b + i, sizeof y);                                                        \
-        s0 += x[0] * y[0];                                                                 \
-        s1 += x[1] * y[1];                                                                 \
-        s2 += x[2] * y[2];                                                                 \
-        s3 += x[3] * y[3];                                                                 \
+        s0 += LOAD(a + i) * LOAD(b + i);                                                   \
+        s1 += LOAD(a + i + LANES) * LOAD(b + i + LANES);                                   \
+        s2 += LOAD(a + i + 2 * LANES) * LOAD(b + i + 2 * LANES);                           \
+        s3 += LOAD(a + i + 3 * LANES) * LOAD(b + i + 3 * LANES);                           \
     }                                                                                      \
     s0 = (s0 + s1) + (s2 + s3);                                                            \
     float sum = ((s0[0] + s0[4]) + (s0[1] + s0[5])) + ((s0[2] + s0[6]) + (s0[3] + s0[7])); \

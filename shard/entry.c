@@ -31,11 +31,12 @@ static enum al_code check_row(const struct al_op *op, struct al_err *err)
     if (op->table == 0)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_TABLE", "row: table 0");
     if (op->id.n == 0 || op->id.n > AL_DOC_ID_BYTES_MAX)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ID", "row: key is %zu bytes, must be 1 to %u",
-                         op->id.n, AL_DOC_ID_BYTES_MAX);
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ID",
+                         "row: key is %zu bytes, must be 1 to %u", op->id.n, AL_DOC_ID_BYTES_MAX);
     if (op->value.n > AL_ROW_VALUE_BYTES_MAX)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE",
-                         "row: value is %zu bytes, at most %u", op->value.n, AL_ROW_VALUE_BYTES_MAX);
+                         "row: value is %zu bytes, at most %u", op->value.n,
+                         AL_ROW_VALUE_BYTES_MAX);
     return AL_OK;
 }
 

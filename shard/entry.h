@@ -2,9 +2,9 @@
  *
  *   format u8 | epoch u64 | write id 16 | time u64 | number of ops u32 | ops | crc32c u32
  *
- * The checksum covers the entry's index too, so that an entry in the wrong place is found. An entry is made in two steps: the
- * writer encodes the ops, the applier sets index, epoch and time when it appends. An entry without ops is the no-op that
- * begins an epoch.
+ * The checksum covers the entry's index too, so that an entry in the wrong place is found. An entry
+ * is made in two steps: the writer encodes the ops, the applier sets index, epoch and time when it
+ * appends. An entry without ops is the no-op that begins an epoch.
  *
  * Thread: any thread (pure functions).
  */
@@ -27,8 +27,8 @@ struct al_entry_op {
     uint8_t table;
     struct al_str id;
     struct al_str value; /* row: value; document: its encoding */
-    uint32_t n_chunks; /* documents */
-    uint32_t dim; /* 0: no vectors */
+    uint32_t n_chunks;   /* documents */
+    uint32_t dim;        /* 0: no vectors */
     struct al_str vectors;
 };
 
@@ -44,16 +44,18 @@ struct al_entry {
 AL_NODISCARD enum al_code al_entry_check(const struct al_op *ops, size_t n_ops, uint32_t dim,
                                          struct al_err *err);
 
-/* Begin an entry: append all but index, epoch, time and checksum. ops checked before. n_ops 0: a no-op. */
+/* Begin an entry: append all but index, epoch, time and checksum. ops checked before. n_ops 0: a
+ * no-op. */
 void al_entry_encode(const struct al_op *ops, size_t n_ops, uint32_t dim,
                      const uint8_t write_id[AL_WRITE_ID_BYTES], struct al_buf *b);
 
-/* Finish it: set epoch and time, append the checksum. Once only. AL_RESOURCE_EXHAUSTED when b failed. */
+/* Finish it: set epoch and time, append the checksum. Once only. AL_RESOURCE_EXHAUSTED when b
+ * failed. */
 AL_NODISCARD enum al_code al_entry_seal(struct al_buf *b, uint64_t index, uint64_t epoch,
                                         uint64_t time_ms, struct al_err *err);
 
-/* Decode; views borrow from bytes, the array lives in a. AL_DATA_LOSS, reason BAD_LOG; AL_FAILED_PRECONDITION, reason
- * FORMAT_NEWER. */
+/* Decode; views borrow from bytes, the array lives in a. AL_DATA_LOSS, reason BAD_LOG;
+ * AL_FAILED_PRECONDITION, reason FORMAT_NEWER. */
 AL_NODISCARD enum al_code al_entry_decode(struct al_str bytes, uint64_t index, struct al_arena *a,
                                           struct al_entry *ret, struct al_err *err);
 

@@ -4,7 +4,8 @@
 
 #define CHUNK_FORMAT 1u
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "vectors are stored little endian as they are");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "vectors are stored little endian as they are");
 _Static_assert(sizeof(float) == 4, "vectors are 32-bit floats");
 
 struct al_str al_key_view(const struct al_key *k)

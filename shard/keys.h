@@ -1,4 +1,5 @@
-/* keys.h - keys of the store's families, and the small values that are not documents or log entries.
+/* keys.h - keys of the store's families, and the small values that are not documents or log
+ * entries.
  *
  * All numbers in keys are big endian, so that they sort.
  *

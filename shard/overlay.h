@@ -1,4 +1,5 @@
-/* overlay.h - what the entries of a group have changed and the store does not show yet: key -> small state.
+/* overlay.h - what the entries of a group have changed and the store does not show yet: key ->
+ * small state.
  *
  * Thread: confined to one thread. Memory: all in the given arena.
  */

@@ -24,10 +24,10 @@ struct al_repl {
     uint64_t log_first;
     uint64_t last;
     uint64_t durable; /* synced up to here */
-    uint64_t proven; /* follower: the log is equal to the primary's up to here, and committed */
+    uint64_t proven;  /* follower: the log is equal to the primary's up to here, and committed */
     uint64_t commit;
     uint64_t applied;
-    uint64_t generation; /* of the log's tail: grows with each cut */
+    uint64_t generation;          /* of the log's tail: grows with each cut */
     struct al_repl_epoch *epochs; /* ascending */
     size_t n_epochs;
     size_t cap_epochs;
@@ -37,8 +37,8 @@ struct al_repl {
 
     /* primary */
     uint64_t ack[AL_REPL_MEMBERS_MAX];
-    uint32_t asked; /* set of a request whose outcome is unknown; 0: none */
-    uint64_t noop; /* first index of the epoch */
+    uint32_t asked;       /* set of a request whose outcome is unknown; 0: none */
+    uint64_t noop;        /* first index of the epoch */
     uint64_t arrangement; /* grows when members change */
 };
 
@@ -298,8 +298,8 @@ enum al_code al_repl_record(struct al_repl *r, const struct al_repl_record *rec,
     struct al_repl_record old = r->record;
     if (r->has_record && rec->epoch < old.epoch)
         return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "STALE_EPOCH",
-                         "shard record: epoch %" PRIu64 " is over, %" PRIu64 " was seen", rec->epoch,
-                         old.epoch);
+                         "shard record: epoch %" PRIu64 " is over, %" PRIu64 " was seen",
+                         rec->epoch, old.epoch);
     bool again = r->has_record && rec->version <= old.version;
     if (again && !(BUG(RESTART_LEADS) && r->role == AL_REPL_IDLE))
         return AL_OK;
@@ -333,7 +333,8 @@ enum al_code al_repl_propose(struct al_repl *r, const uint8_t write_id[AL_WRITE_
 {
     static const uint8_t none[AL_WRITE_ID_BYTES];
     if (r->role != AL_REPL_PRIMARY)
-        return AL_FAIL_R(err, AL_UNAVAILABLE, "NOT_PRIMARY", "shard: this replica is not the primary");
+        return AL_FAIL_R(err, AL_UNAVAILABLE, "NOT_PRIMARY",
+                         "shard: this replica is not the primary");
     if (memcmp(write_id, none, AL_WRITE_ID_BYTES) != 0 && !BUG(NO_DEDUPE)) {
         for (size_t i = 0; i < r->n_tail; i++) {
             if (memcmp(r->tail[i].write_id, write_id, AL_WRITE_ID_BYTES) == 0) {
@@ -381,7 +382,8 @@ static enum al_code check_pull(const struct al_repl *r, const struct al_repl_pul
                          r->record.epoch);
     if (!find_member(&r->record, &p->member, ret_member) || *ret_member == r->me)
         return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "WRONG_STORE",
-                         "pull: node %u: the shard's record does not name this store", p->member.node);
+                         "pull: node %u: the shard's record does not name this store",
+                         p->member.node);
     if (p->from == 0)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_PULL", "pull: from 0");
     return AL_OK;
@@ -409,8 +411,8 @@ enum al_code al_repl_pull(struct al_repl *r, const struct al_repl_pull *p, uint6
     uint32_t member = 0;
     AL_TRY(check_pull(r, p, &member, err));
     uint64_t held = p->from - 1;
-    bool match = held <= r->last &&
-                 (BUG(CUT_BY_INDEX) || al_repl_epoch_at(r, held) == p->prev_epoch);
+    bool match =
+        held <= r->last && (BUG(CUT_BY_INDEX) || al_repl_epoch_at(r, held) == p->prev_epoch);
     if (match || BUG(NO_MATCH)) {
         if (held > r->ack[member])
             r->ack[member] = held;
@@ -572,7 +574,8 @@ enum al_code al_repl_read_begin(const struct al_repl *r, struct al_repl_read *re
                                 struct al_err *err)
 {
     if (r->role != AL_REPL_PRIMARY)
-        return AL_FAIL_R(err, AL_UNAVAILABLE, "NOT_PRIMARY", "shard: this replica is not the primary");
+        return AL_FAIL_R(err, AL_UNAVAILABLE, "NOT_PRIMARY",
+                         "shard: this replica is not the primary");
     if (r->applied < r->noop && !BUG(READ_EARLY))
         return AL_FAIL_R(err, AL_UNAVAILABLE, "EPOCH_BEGINS",
                          "shard: the first entry of epoch %" PRIu64 " is not applied yet",

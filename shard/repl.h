@@ -1,23 +1,27 @@
-/* repl.h - replication of one shard as a pure state machine: in-sync sets, epochs, commit index, log matching.
+/* repl.h - replication of one shard as a pure state machine: in-sync sets, epochs, commit index,
+ * log matching.
  *
- * No clock, thread, disk or socket: the driver feeds events and carries out the effects, in their order. Entries themselves stay
- * with the driver; here is only what the protocol needs of them: index, epoch, write id. The rules are Kafka's in-sync
- * replication (KIP-101, KIP-497) with Raft's log matching (section 5.3) and metadata kept by a leader elsewhere.
+ * No clock, thread, disk or socket: the driver feeds events and carries out the effects, in their
+ * order. Entries themselves stay with the driver; here is only what the protocol needs of them:
+ * index, epoch, write id. The rules are Kafka's in-sync replication (KIP-101, KIP-497) with Raft's
+ * log matching (section 5.3) and metadata kept by a leader elsewhere.
  *
  *   event                        driver's duty with the effects
  *   al_repl_record               RECORD: the record is synced before anything after it is done
- *   al_repl_propose              (none: the driver writes the entry at *ret_index, then al_repl_persisted)
- *   al_repl_persisted            COMMIT: entries up to index may be applied, in order; then al_repl_applied
- *   al_repl_pull                 REPLY: send it, with the entries it names
- *   al_repl_reply                TRUNCATE: delete the log above index, synced; APPEND: write the entries of the reply
- *   al_repl_ask_set              ALTER: ask the leader; its outcome is known only by a record of a higher version
+ *   al_repl_propose              (none: the driver writes the entry at *ret_index, then
+ * al_repl_persisted) al_repl_persisted            COMMIT: entries up to index may be applied, in
+ * order; then al_repl_applied al_repl_pull                 REPLY: send it, with the entries it
+ * names al_repl_reply                TRUNCATE: delete the log above index, synced; APPEND: write
+ * the entries of the reply al_repl_ask_set              ALTER: ask the leader; its outcome is known
+ * only by a record of a higher version
  *
- * With an entry whose epoch differs from the one before it, the driver stores the start of the epoch in the same batch. A driver
- * that restarts gives back what is on disk to al_repl_create.
+ * With an entry whose epoch differs from the one before it, the driver stores the start of the
+ * epoch in the same batch. A driver that restarts gives back what is on disk to al_repl_create.
  *
  * Thread:    serialized by the caller.
  * Lifecycle: create -> events* -> destroy.
- * Errors:    an event that must not be taken (lower epoch, not primary, wrong store) is refused and changes nothing.
+ * Errors:    an event that must not be taken (lower epoch, not primary, wrong store) is refused and
+ * changes nothing.
  */
 #ifndef AIRLORE_SHARD_REPL_H
 #define AIRLORE_SHARD_REPL_H
@@ -35,14 +39,15 @@ struct al_repl_member {
     uint8_t store_uuid[AL_REPL_UUID_BYTES];
 };
 
-/* What the leader says of the shard. version grows with every change, epoch with every change of the primary. */
+/* What the leader says of the shard. version grows with every change, epoch with every change of
+ * the primary. */
 struct al_repl_record {
-    uint64_t epoch; /* from 1 */
+    uint64_t epoch;   /* from 1 */
     uint64_t version; /* from 1 */
     struct al_repl_member members[AL_REPL_MEMBERS_MAX];
     uint32_t n_members;
-    uint32_t primary; /* place in members */
-    uint32_t in_sync; /* bit i: members[i] */
+    uint32_t primary;     /* place in members */
+    uint32_t in_sync;     /* bit i: members[i] */
     uint32_t min_in_sync; /* from 1 */
 };
 
@@ -60,8 +65,8 @@ struct al_repl_item {
 /* What the disk holds at a start. */
 struct al_repl_disk {
     const struct al_repl_record *record; /* newest seen; NULL: none */
-    uint64_t log_first; /* first index kept; 1 in a new log */
-    uint64_t log_last; /* 0 in a new log */
+    uint64_t log_first;                  /* first index kept; 1 in a new log */
+    uint64_t log_last;                   /* 0 in a new log */
     uint64_t applied;
     const struct al_repl_epoch *epochs; /* ascending */
     size_t n_epochs;
@@ -72,8 +77,8 @@ enum al_repl_role { AL_REPL_IDLE, AL_REPL_FOLLOWER, AL_REPL_PRIMARY };
 
 struct al_repl_pull {
     uint64_t epoch;
-    uint64_t from; /* all below is on the follower's disk */
-    uint64_t prev_epoch; /* of entry from - 1; 0 at the beginning */
+    uint64_t from;                /* all below is on the follower's disk */
+    uint64_t prev_epoch;          /* of entry from - 1; 0 at the beginning */
     struct al_repl_member member; /* who pulls */
 };
 
@@ -84,20 +89,21 @@ struct al_repl_reply {
     uint64_t epoch; /* these three as in the pull */
     uint64_t from;
     uint64_t prev_epoch;
-    uint64_t n; /* ENTRIES: [from, from + n) */
+    uint64_t n;      /* ENTRIES: [from, from + n) */
     uint64_t commit; /* ENTRIES */
-    uint64_t to; /* CUT: last index to keep; CHECKPOINT: first index that the log still has */
+    uint64_t to;     /* CUT: last index to keep; CHECKPOINT: first index that the log still has */
 };
 
 enum al_repl_effect_kind {
-    AL_REPL_DO_RECORD, /* sync the record */
+    AL_REPL_DO_RECORD,    /* sync the record */
     AL_REPL_DO_STEP_DOWN, /* no longer primary of `epoch`: what waits has an unknown outcome */
-    AL_REPL_DO_APPEND, /* write [index, index + n); `noop`: one entry without ops, of `epoch` */
-    AL_REPL_DO_TRUNCATE, /* delete above index, with the epoch starts above it */
-    AL_REPL_DO_COMMIT, /* committed up to index */
+    AL_REPL_DO_APPEND,    /* write [index, index + n); `noop`: one entry without ops, of `epoch` */
+    AL_REPL_DO_TRUNCATE,  /* delete above index, with the epoch starts above it */
+    AL_REPL_DO_COMMIT,    /* committed up to index */
     AL_REPL_DO_REPLY,
     AL_REPL_DO_ALTER, /* ask for `set` at (epoch, version) */
-    AL_REPL_DO_STOP, /* asked to cut committed entries: a bug somewhere; take no part, resync by a checkpoint */
+    AL_REPL_DO_STOP,  /* asked to cut committed entries: a bug somewhere; take no part, resync by a
+                         checkpoint */
 };
 
 struct al_repl_effect {
@@ -120,8 +126,8 @@ struct al_repl_effects {
 
 struct al_repl;
 
-/* Start with what the disk holds (copied). A process never leads on in an epoch that its disk has seen: it waits for the next.
- * *ret owned. */
+/* Start with what the disk holds (copied). A process never leads on in an epoch that its disk has
+ * seen: it waits for the next. *ret owned. */
 AL_NODISCARD enum al_code al_repl_create(struct al_mem *mem, const struct al_repl_member *self,
                                          const struct al_repl_disk *disk, struct al_repl **ret,
                                          struct al_err *err);
@@ -129,34 +135,39 @@ AL_NODISCARD enum al_code al_repl_create(struct al_mem *mem, const struct al_rep
 /* Accepts NULL. */
 void al_repl_destroy(struct al_repl *r);
 
-/* A record was read. Older or equal versions change nothing. AL_FAILED_PRECONDITION, reason STALE_EPOCH, for a lower epoch.
- * *fx is filled anew by each event. */
+/* A record was read. Older or equal versions change nothing. AL_FAILED_PRECONDITION, reason
+ * STALE_EPOCH, for a lower epoch. *fx is filled anew by each event. */
 AL_NODISCARD enum al_code al_repl_record(struct al_repl *r, const struct al_repl_record *rec,
                                          struct al_repl_effects *fx, struct al_err *err);
 
-/* Give a write its index. *ret_repeat: an entry above the applied index has this write id already; *ret_index is its index,
- * nothing was appended. AL_UNAVAILABLE (reasons NOT_PRIMARY, BELOW_MIN_IN_SYNC), AL_RESOURCE_EXHAUSTED (TAIL_FULL). */
+/* Give a write its index. *ret_repeat: an entry above the applied index has this write id already;
+ * *ret_index is its index, nothing was appended. AL_UNAVAILABLE (reasons NOT_PRIMARY,
+ * BELOW_MIN_IN_SYNC), AL_RESOURCE_EXHAUSTED (TAIL_FULL). */
 AL_NODISCARD enum al_code al_repl_propose(struct al_repl *r,
                                           const uint8_t write_id[AL_WRITE_ID_BYTES],
-                                          uint64_t *ret_index, bool *ret_repeat, struct al_err *err);
+                                          uint64_t *ret_index, bool *ret_repeat,
+                                          struct al_err *err);
 
-/* Entries up to `upto` are synced. generation: al_repl_generation at the time they were handed to the disk. */
+/* Entries up to `upto` are synced. generation: al_repl_generation at the time they were handed to
+ * the disk. */
 void al_repl_persisted(struct al_repl *r, uint64_t generation, uint64_t upto,
                        struct al_repl_effects *fx);
 
-/* A pull arrived: at most n_max entries are offered. AL_FAILED_PRECONDITION, reasons NOT_PRIMARY, STALE_EPOCH, WRONG_STORE. */
+/* A pull arrived: at most n_max entries are offered. AL_FAILED_PRECONDITION, reasons NOT_PRIMARY,
+ * STALE_EPOCH, WRONG_STORE. */
 AL_NODISCARD enum al_code al_repl_pull(struct al_repl *r, const struct al_repl_pull *p,
                                        uint64_t n_max, struct al_repl_effects *fx,
                                        struct al_err *err);
 
-/* The next pull of a follower; false when there is none (not a follower, the log's tail not synced). */
+/* The next pull of a follower; false when there is none (not a follower, the log's tail not
+ * synced). */
 bool al_repl_next_pull(const struct al_repl *r, struct al_repl_pull *ret);
 
-/* A reply arrived, with the n items it brought; one that is late or came twice changes nothing. AL_INVALID_ARGUMENT when it
- * contradicts itself. */
+/* A reply arrived, with the n items it brought; one that is late or came twice changes nothing.
+ * AL_INVALID_ARGUMENT when it contradicts itself. */
 AL_NODISCARD enum al_code al_repl_reply(struct al_repl *r, const struct al_repl_reply *reply,
-                                        const struct al_repl_item *items, struct al_repl_effects *fx,
-                                        struct al_err *err);
+                                        const struct al_repl_item *items,
+                                        struct al_repl_effects *fx, struct al_err *err);
 
 /* Entries up to `upto` (at most the commit index) are applied. */
 void al_repl_applied(struct al_repl *r, uint64_t upto);
@@ -164,17 +175,18 @@ void al_repl_applied(struct al_repl *r, uint64_t upto);
 /* The log below `first` is gone (first at most applied + 1). Epoch starts stay. */
 void al_repl_trimmed(struct al_repl *r, uint64_t first);
 
-/* Ask for another in-sync set (bits of members). While the outcome is unknown commits need the union. Asking for the set that is
- * there gives up an earlier request. AL_FAILED_PRECONDITION: not primary, not caught up, another request under way. */
+/* Ask for another in-sync set (bits of members). While the outcome is unknown commits need the
+ * union. Asking for the set that is there gives up an earlier request. AL_FAILED_PRECONDITION: not
+ * primary, not caught up, another request under way. */
 AL_NODISCARD enum al_code al_repl_ask_set(struct al_repl *r, uint32_t set,
                                           struct al_repl_effects *fx, struct al_err *err);
 
-/* A linearizable read: begin, ask each node of need to al_repl_confirm, report to al_repl_read_confirmed; when need is 0 read
- * the applied data, then check al_repl_read_holds. */
+/* A linearizable read: begin, ask each node of need to al_repl_confirm, report to
+ * al_repl_read_confirmed; when need is 0 read the applied data, then check al_repl_read_holds. */
 struct al_repl_read {
     uint64_t epoch;
     uint64_t arrangement; /* of the members */
-    uint32_t need; /* bits of members */
+    uint32_t need;        /* bits of members */
 };
 /* AL_UNAVAILABLE: not primary, or the epoch's first entry is not applied yet. */
 AL_NODISCARD enum al_code al_repl_read_begin(const struct al_repl *r, struct al_repl_read *ret,
@@ -190,7 +202,7 @@ bool al_repl_confirm(const struct al_repl *r, uint64_t epoch);
 enum al_repl_role al_repl_role(const struct al_repl *r);
 /* Only this replica counts, and it may commit alone: log and data may share a batch. */
 bool al_repl_is_alone(const struct al_repl *r);
-uint64_t al_repl_epoch(const struct al_repl *r); /* newest seen */
+uint64_t al_repl_epoch(const struct al_repl *r);   /* newest seen */
 uint64_t al_repl_version(const struct al_repl *r); /* of the newest record seen */
 uint64_t al_repl_last(const struct al_repl *r);
 uint64_t al_repl_commit(const struct al_repl *r);
@@ -200,21 +212,22 @@ uint64_t al_repl_generation(const struct al_repl *r);
 uint64_t al_repl_epoch_at(const struct al_repl *r, uint64_t index);
 
 #ifdef AL_REPL_PLANTED
-/* Rules taken out, so that a test of the tests can see them missed. Only in the simulator's own build. */
+/* Rules taken out, so that a test of the tests can see them missed. Only in the simulator's own
+ * build. */
 enum al_repl_planted_bug {
-    AL_REPL_BUG_OLD_ACK = 1, /* a pull of an older epoch counts */
-    AL_REPL_BUG_NO_UNION, /* a set asked for does not count */
-    AL_REPL_BUG_KEEP_ACKS, /* acknowledgements outlive the epoch */
-    AL_REPL_BUG_RESTART_LEADS, /* a restarted primary goes on */
-    AL_REPL_BUG_CUT_BY_INDEX, /* logs are compared by length only */
-    AL_REPL_BUG_NO_MATCH, /* a pull counts although the logs differ */
-    AL_REPL_BUG_NO_ECHO, /* late replies are used */
-    AL_REPL_BUG_UNSYNCED_PULL, /* pulls before the tail is synced */
-    AL_REPL_BUG_BELOW_MIN, /* commits below min_in_sync */
-    AL_REPL_BUG_NO_DEDUPE, /* write ids of the tail are not looked at */
-    AL_REPL_BUG_READ_EARLY, /* reads before the epoch's first entry is applied */
+    AL_REPL_BUG_OLD_ACK = 1,      /* a pull of an older epoch counts */
+    AL_REPL_BUG_NO_UNION,         /* a set asked for does not count */
+    AL_REPL_BUG_KEEP_ACKS,        /* acknowledgements outlive the epoch */
+    AL_REPL_BUG_RESTART_LEADS,    /* a restarted primary goes on */
+    AL_REPL_BUG_CUT_BY_INDEX,     /* logs are compared by length only */
+    AL_REPL_BUG_NO_MATCH,         /* a pull counts although the logs differ */
+    AL_REPL_BUG_NO_ECHO,          /* late replies are used */
+    AL_REPL_BUG_UNSYNCED_PULL,    /* pulls before the tail is synced */
+    AL_REPL_BUG_BELOW_MIN,        /* commits below min_in_sync */
+    AL_REPL_BUG_NO_DEDUPE,        /* write ids of the tail are not looked at */
+    AL_REPL_BUG_READ_EARLY,       /* reads before the epoch's first entry is applied */
     AL_REPL_BUG_READ_UNCONFIRMED, /* reads without asking the others */
-    AL_REPL_BUG_STORE_UNCHECKED, /* pulls of an emptied disk count */
+    AL_REPL_BUG_STORE_UNCHECKED,  /* pulls of an emptied disk count */
     AL_REPL_BUG_COUNT,
 };
 extern enum al_repl_planted_bug al_repl_planted;

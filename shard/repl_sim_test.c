@@ -1,7 +1,9 @@
-/* Three replicas of a shard on a bad network, with crashes, an emptied disk, and a leader that changes primaries and sets.
+/* Three replicas of a shard on a bad network, with crashes, an emptied disk, and a leader that
+ * changes primaries and sets.
  *
- * One thread, no time: each step picks one thing that may happen. After it the invariants of the protocol are checked. A run
- * is made by its seed; AL_SEED=n runs only that one and prints its story, AL_SEEDS=n runs so many. The same runs must find each rule that is taken out
+ * One thread, no time: each step picks one thing that may happen. After it the invariants of the
+ * protocol are checked. A run is made by its seed; AL_SEED=n runs only that one and prints its
+ * story, AL_SEEDS=n runs so many. The same runs must find each rule that is taken out
  * (al_repl_planted), or they would prove nothing. */
 #include <stdlib.h>
 
@@ -25,7 +27,7 @@ struct node {
     struct al_repl_member self;
     /* disk */
     struct al_repl_item log[LOG_MAX + 1]; /* from 1 */
-    uint64_t len; /* with what is not synced yet */
+    uint64_t len;                         /* with what is not synced yet */
     uint64_t synced;
     bool has_record;
     struct al_repl_record record;
@@ -66,7 +68,7 @@ struct sim {
     struct al_repl_item committed[LOG_MAX + 1];
     uint64_t n_committed;
     uint32_t committer[VERSIONS_MAX + 1]; /* of an epoch: node + 1 */
-    uint64_t seen_writes; /* acknowledged or read */
+    uint64_t seen_writes;                 /* acknowledged or read */
     bool acked[WRITES_MAX + 1];
     uint64_t n_acked;
     uint32_t weights[ACTIONS];
@@ -323,8 +325,7 @@ static void learn(struct sim *s, uint32_t n)
     size_t v = below(s, 3) ? s->n_history - 1 : below(s, s->n_history); /* mostly the newest */
     const struct al_repl_record *rec = &s->history[v];
     struct al_repl_effects fx;
-    if (!x->r || al_repl_last(x->r) >= LOG_MAX - 4 ||
-        al_repl_record(x->r, rec, &fx, NULL) != AL_OK)
+    if (!x->r || al_repl_last(x->r) >= LOG_MAX - 4 || al_repl_record(x->r, rec, &fx, NULL) != AL_OK)
         return;
     if (fx.n) {
         x->record = *rec;
@@ -552,8 +553,8 @@ static void deliver(struct sim *s)
         run_effects(s, m.to, &fx, &m);
     else if (m.kind == REPLY && al_repl_reply(x->r, &m.reply, m.items, &fx, NULL) == AL_OK)
         run_effects(s, m.to, &fx, &m);
-    tell(s, "message %d of %u to %u arrives; %u now holds %u, commit %u\n", (int)m.kind, m.from, m.to,
-         m.to, (unsigned)x->len, (unsigned)x->commit);
+    tell(s, "message %d of %u to %u arrives; %u now holds %u, commit %u\n", (int)m.kind, m.from,
+         m.to, m.to, (unsigned)x->len, (unsigned)x->commit);
 }
 
 static void crash_one(struct sim *s, uint32_t n)
@@ -585,13 +586,15 @@ static void name_one(struct sim *s, uint32_t n)
     name_new_store(s);
 }
 
-/* What may happen, and how often; each run makes some of it rarer or more frequent, so that runs differ in kind. */
+/* What may happen, and how often; each run makes some of it rarer or more frequent, so that runs
+ * differ in kind. */
 static const struct {
     void (*act)(struct sim *s, uint32_t n);
     uint32_t weight;
 } actions[ACTIONS] = {
-    {deliver_one, 400}, {pull, 250},    {sync_log, 200}, {apply, 150}, {propose, 50}, {learn, 40},
-    {read_step, 50},    {ask_set, 10}, {lead, 4},       {crash_one, 6}, {wipe_one, 1}, {name_one, 5},
+    {deliver_one, 400}, {pull, 250},    {sync_log, 200}, {apply, 150},
+    {propose, 50},      {learn, 40},    {read_step, 50}, {ask_set, 10},
+    {lead, 4},          {crash_one, 6}, {wipe_one, 1},   {name_one, 5},
 };
 
 static void step(struct sim *s)
@@ -693,7 +696,8 @@ static void test_each_planted_bug_is_found(void **state)
         }
         if (seed > PLANTED_SEEDS)
             fail_msg("planted bug %u was not found in %u seeds", bug, PLANTED_SEEDS);
-        print_message("planted bug %u: seed %llu: %s\n", bug, (unsigned long long)seed, s.violation);
+        print_message("planted bug %u: seed %llu: %s\n", bug, (unsigned long long)seed,
+                      s.violation);
     }
     al_repl_planted = 0;
 }

@@ -8,7 +8,8 @@ static const struct al_repl_member B = {2, {2}};
 static const struct al_repl_member C = {3, {3}};
 static const uint8_t no_id[AL_WRITE_ID_BYTES];
 
-static struct al_repl_record record(uint64_t epoch, uint64_t version, uint32_t primary, uint32_t set)
+static struct al_repl_record record(uint64_t epoch, uint64_t version, uint32_t primary,
+                                    uint32_t set)
 {
     return (struct al_repl_record){.epoch = epoch,
                                    .version = version,
@@ -176,7 +177,8 @@ static void test_logs_are_cut_to_the_last_common_entry(void **state)
     const struct al_repl_epoch mine[] = {{1, 1}, {3, 3}};
     const struct al_repl_epoch theirs[] = {{1, 1}, {2, 3}};
     const struct al_repl_item tail_mine[] = {{.epoch = 1}, {.epoch = 1}, {.epoch = 3}};
-    const struct al_repl_item tail_theirs[] = {{.epoch = 1}, {.epoch = 1}, {.epoch = 2}, {.epoch = 2}};
+    const struct al_repl_item tail_theirs[] = {
+        {.epoch = 1}, {.epoch = 1}, {.epoch = 2}, {.epoch = 2}};
     struct al_repl_record rec = record(3, 3, 1, 7);
     struct al_repl_disk d = {.record = &rec,
                              .log_first = 1,
@@ -222,7 +224,7 @@ static void test_logs_are_cut_to_the_last_common_entry(void **state)
     assert_int_equal(effect(AL_REPL_DO_APPEND)->index, 3);
     assert_int_equal(effect(AL_REPL_DO_APPEND)->n, 2);
     assert_false(al_repl_next_pull(f, &pull)); /* its tail is not synced */
-    al_repl_persisted(f, 0, 4, &fx); /* a sync from before the cut says nothing */
+    al_repl_persisted(f, 0, 4, &fx);           /* a sync from before the cut says nothing */
     assert_false(al_repl_next_pull(f, &pull));
     sync_all(f);
     assert_true(al_repl_next_pull(f, &pull));
@@ -245,7 +247,8 @@ static void test_a_cut_of_committed_entries_stops_the_replica(void **state)
     struct al_repl *f = NULL;
     struct al_err err;
     AL_CHECK_OK(al_repl_create(NULL, &B, &d, &f, &err), err);
-    struct al_repl_reply cut = {.kind = AL_REPL_CUT, .epoch = 1, .from = 3, .prev_epoch = 1, .to = 1};
+    struct al_repl_reply cut = {
+        .kind = AL_REPL_CUT, .epoch = 1, .from = 3, .prev_epoch = 1, .to = 1};
     AL_CHECK_OK(al_repl_reply(f, &cut, NULL, &fx, &err), err);
     assert_non_null(effect(AL_REPL_DO_STOP));
     struct al_repl_pull pull;

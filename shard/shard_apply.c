@@ -1,4 +1,5 @@
-/* One entry applied: its effects go into the group's batch, what they change in memory is listed for after the sync. */
+/* One entry applied: its effects go into the group's batch, what they change in memory is listed
+ * for after the sync. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -377,8 +378,7 @@ enum al_code al_apply_note_write_id(struct al_apply *x, const struct al_write_re
     if (!al_write_id_is_set(req->write_id))
         return AL_OK;
     struct al_key k = al_key_write_id(req->write_id);
-    struct al_overlay_item *item =
-        al_overlay_add(&x->overlay, AL_FAMILY_WRITE_ID, al_key_view(&k));
+    struct al_overlay_item *item = al_overlay_add(&x->overlay, AL_FAMILY_WRITE_ID, al_key_view(&k));
     if (!item)
         return fail_memory(err);
     item->request = req;
@@ -396,7 +396,8 @@ static bool is_of_time(struct al_apply *x, struct al_str key, uint64_t time_ms)
     return al_reader_u64le(&r) == time_ms && !r.failed;
 }
 
-/* Drop some of the ids whose time is over, by the time of this entry. Before the group puts any: it may renew one of them. */
+/* Drop some of the ids whose time is over, by the time of this entry. Before the group puts any: it
+ * may renew one of them. */
 static enum al_code expire_write_ids(struct al_apply *x, struct al_err *err)
 {
     if (x->expired || x->time_ms <= x->s->opt.write_id_ttl_ms)
@@ -411,8 +412,7 @@ static enum al_code expire_write_ids(struct al_apply *x, struct al_err *err)
         uint64_t time_ms = 0;
         uint8_t id[AL_WRITE_ID_BYTES];
         struct al_str key = ops->iter_key(it);
-        if (!al_key_write_time_parse(key, &time_ms, id) ||
-            !is_expired(x->s, time_ms, x->time_ms))
+        if (!al_key_write_time_parse(key, &time_ms, id) || !is_expired(x->s, time_ms, x->time_ms))
             break;
         ops->batch_delete(x->batch, AL_FAMILY_WRITE_ID, key);
         struct al_key k = al_key_write_id(id);

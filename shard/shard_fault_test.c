@@ -1,4 +1,5 @@
-/* A shard when things fail: writes to the store, memory, disk space, damaged files; and what a busy one answers. */
+/* A shard when things fail: writes to the store, memory, disk space, damaged files; and what a busy
+ * one answers. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -92,7 +93,8 @@ static uint32_t seed_now(struct fx *f, unsigned key)
     return seeds[0];
 }
 
-/* Do all steps with the nth write to the store failing; false when there were not so many writes. */
+/* Do all steps with the nth write to the store failing; false when there were not so many writes.
+ */
 static bool run_script(struct fx *f, uint64_t nth, enum al_store_mem_fault fault)
 {
     uint32_t want[KEYS] = {0};
@@ -184,8 +186,8 @@ static void test_the_rest_of_the_log_is_applied(void **state)
         al_buf_init(&entry, NULL, 0);
         al_entry_encode(&op, 1, FX_DIM, id, &entry);
         uint64_t index = st.applied_index + 1 + i;
-        AL_CHECK_OK(al_entry_seal(&entry, index, st.epoch, al_clock_wall_ms(al_clock_system()), &err),
-                    err);
+        AL_CHECK_OK(
+            al_entry_seal(&entry, index, st.epoch, al_clock_wall_ms(al_clock_system()), &err), err);
         struct al_key k = al_key_u64(index);
         store->ops->batch_put(b, AL_FAMILY_LOG, al_key_view(&k), al_buf_view(&entry));
         al_buf_fini(&entry);
@@ -214,7 +216,8 @@ static void test_the_rest_of_the_log_is_applied(void **state)
 
 /* ---- damage ---- */
 
-/* Change a byte at `offset` of files whose names end so; negative: cut the file to -offset bytes. */
+/* Change a byte at `offset` of files whose names end so; negative: cut the file to -offset bytes.
+ */
 static unsigned damage_files(const char *dir, const char *ending, off_t offset)
 {
     unsigned n = 0;
@@ -253,8 +256,8 @@ static void test_a_damaged_segment_is_rebuilt(void **state)
         struct al_err err;
         for (unsigned round = 0; round < 2; round++) {
             for (unsigned n = 0; n < 20; n++)
-                (void)fx_put(f.s, &f.a, al_arena_printf(&f.a, "d%u", n + 15 * round), n + 100 * round,
-                             2);
+                (void)fx_put(f.s, &f.a, al_arena_printf(&f.a, "d%u", n + 15 * round),
+                             n + 100 * round, 2);
             AL_CHECK_OK(al_shard_compact(f.s, false, NULL, NULL, &err), err);
         }
         (void)fx_delete(f.s, &f.a, "d3");
@@ -407,7 +410,8 @@ static void test_below_the_watermark_writes_are_refused(void **state)
     teardown(&f);
 }
 
-/* A store that cannot be opened again for a while: reads fail or go on, the first write after that recovers. */
+/* A store that cannot be opened again for a while: reads fail or go on, the first write after that
+ * recovers. */
 static unsigned refuse_opens;
 
 static enum al_code moody_open(const struct al_store_options *opt, struct al_store **ret,

@@ -44,8 +44,7 @@ static char *make_text(struct al_arena *a, uint32_t seed, size_t n_chunks)
     char *body = al_arena_alloc(a, n_chunks * 40 + 1);
     assert_non_null(body);
     for (size_t i = 0; i < n_chunks; i++)
-        snprintf(body + i * 40, 41, "%-39s\n",
-                 al_arena_printf(a, "alpha w%u beta c%zu", seed, i));
+        snprintf(body + i * 40, 41, "%-39s\n", al_arena_printf(a, "alpha w%u beta c%zu", seed, i));
     body[n_chunks * 40] = 0;
     return body;
 }

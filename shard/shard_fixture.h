@@ -15,7 +15,8 @@
 /* Options for a shard in dir: all slots, small sizes, no threads of upkeep, flat index. */
 struct al_shard_options fx_options(const char *dir);
 
-/* A document with n_chunks chunks of a few words and vectors made from seed; equal seed and id: equal content. In the arena. */
+/* A document with n_chunks chunks of a few words and vectors made from seed; equal seed and id:
+ * equal content. In the arena. */
 struct al_doc fx_doc(struct al_arena *a, const char *id, uint32_t seed, size_t n_chunks);
 
 /* Write ids: 16 bytes from a number; 0 for none. */
@@ -30,7 +31,8 @@ enum al_outcome fx_delete(struct al_shard *s, struct al_arena *a, const char *id
 enum al_outcome fx_put_row(struct al_shard *s, struct al_arena *a, const char *key,
                            const char *value);
 
-/* Whether the document is there; if so it must be whole: content, vectors, and findable by its vector. */
+/* Whether the document is there; if so it must be whole: content, vectors, and findable by its
+ * vector. */
 bool fx_has(struct al_shard *s, const char *id, uint32_t *ret_seed);
 
 /* al_shard_verify must find nothing. */

@@ -1,11 +1,12 @@
-/* The applier: writes that wait become one batch with one sync. While this replica is alone in the in-sync set, entries and their
- * effects share the batch. */
+/* The applier: writes that wait become one batch with one sync. While this replica is alone in the
+ * in-sync set, entries and their effects share the batch. */
 #include <inttypes.h>
 #include <string.h>
 
 #include "shard_impl.h"
 
-#define BEHIND_FACTOR 4u /* the applier waits when the growing segment is so many times over its size */
+#define BEHIND_FACTOR \
+    4u /* the applier waits when the growing segment is so many times over its size */
 #define WAIT_NS 1000000000ull
 
 /* ---- requests ---- */
@@ -87,8 +88,7 @@ static enum al_code build_batch(struct al_apply *x, struct al_write_req *group, 
                                 struct al_err *err)
 {
     struct al_shard *s = x->s;
-    enum al_outcome *outcomes =
-        al_arena_array(&x->a, AL_ENTRY_OPS_MAX, sizeof(*outcomes));
+    enum al_outcome *outcomes = al_arena_array(&x->a, AL_ENTRY_OPS_MAX, sizeof(*outcomes));
     if (!outcomes)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "shard: out of memory");
     *ret_n = 0;
@@ -139,8 +139,7 @@ static enum al_code write_batch(struct al_shard *s, struct al_apply *x, struct a
     al_shard_put_u64(x->store, x->batch, "applied", al_repl_last(s->repl));
     uint64_t start = al_clock_mono_ns(s->opt.clock);
     enum al_code code = x->store->ops->write(x->store, x->batch, true, err);
-    al_metric_observe(s->sync_seconds,
-                      (double)(al_clock_mono_ns(s->opt.clock) - start) / 1e9);
+    al_metric_observe(s->sync_seconds, (double)(al_clock_mono_ns(s->opt.clock) - start) / 1e9);
     al_metric_add(s->groups, 1);
     return code;
 }

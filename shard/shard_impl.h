@@ -31,10 +31,11 @@
 
 #define AL_SHARD_QUEUE_MAX 1024u /* writes waiting */
 #define AL_SHARD_QUEUE_BYTES_MAX (128u << 20)
-#define AL_SHARD_GROUP_MAX 256u /* writes of one batch */
+#define AL_SHARD_GROUP_MAX 256u             /* writes of one batch */
 #define AL_SHARD_GROUP_BYTES_MAX (8u << 20) /* a group closes at it; one write may be larger */
 #define AL_SHARD_GROUP_ARENA_BYTES (512u << 20)
-#define AL_SHARD_LOG_BYTES_MAX (64u << 20) /* of the log kept; cut to three quarters when beyond */
+#define AL_SHARD_LOG_BYTES_MAX (64u << 20) /* of the log kept; cut to three quarters when beyond \
+                                            */
 #define AL_SHARD_LOG_MARKS 128u
 #define AL_SHARD_LOG_MARK_BYTES (1u << 20)
 
@@ -108,8 +109,8 @@ struct al_shard {
     pthread_mutex_t apply_lock;
     pthread_rwlock_t store_lock;
     pthread_mutex_t lock;
-    pthread_cond_t work; /* the applier: queue or stop */
-    pthread_cond_t done; /* writers, al_shard_wait: answers, applied */
+    pthread_cond_t work;   /* the applier: queue or stop */
+    pthread_cond_t done;   /* writers, al_shard_wait: answers, applied */
     pthread_cond_t upkeep; /* the upkeep thread, and the applier when that is behind */
     bool has_locks;
 
@@ -128,9 +129,9 @@ struct al_shard {
     size_t n_marks;
     uint64_t cover; /* documents of entries up to here are or will be in a sealed segment */
     uint64_t reopen_after_ns; /* of the monotonic clock: next try */
-    bool has_unsettled; /* a group whose write failed; whether it is there is not known yet */
+    bool has_unsettled;       /* a group whose write failed; whether it is there is not known yet */
     struct al_apply unsettled; /* its changes to the segment set */
-    uint64_t unsettled_index; /* of its last entry */
+    uint64_t unsettled_index;  /* of its last entry */
     uint64_t unsettled_epoch;
 
     /* lock */
@@ -164,7 +165,8 @@ struct al_shard {
 
 /* ---- shard_open.c ---- */
 
-/* The store, locked for use; AL_UNAVAILABLE when it could not be opened again. Pair with al_shard_release_store. */
+/* The store, locked for use; AL_UNAVAILABLE when it could not be opened again. Pair with
+ * al_shard_release_store. */
 AL_NODISCARD enum al_code al_shard_acquire_store(struct al_shard *s, struct al_store **ret,
                                                  struct al_err *err);
 void al_shard_release_store(struct al_shard *s);
@@ -178,9 +180,11 @@ enum al_code al_shard_note(struct al_shard *s, enum al_code code, const struct a
 /* AL_UNAVAILABLE after close. */
 AL_NODISCARD enum al_code al_shard_check_open(struct al_shard *s, struct al_err *err);
 
-/* A write to the store failed: open it again, settle the unsettled group, begin a new epoch. Under apply_lock.
- * *ret_present: whether the group is there. On error the shard is read-only and may recover later. */
-AL_NODISCARD enum al_code al_shard_reopen(struct al_shard *s, bool *ret_present, struct al_err *err);
+/* A write to the store failed: open it again, settle the unsettled group, begin a new epoch. Under
+ * apply_lock. *ret_present: whether the group is there. On error the shard is read-only and may
+ * recover later. */
+AL_NODISCARD enum al_code al_shard_reopen(struct al_shard *s, bool *ret_present,
+                                          struct al_err *err);
 
 /* ---- shard_state.c ---- */
 
@@ -189,7 +193,8 @@ AL_NODISCARD enum al_code al_shard_load_format(struct al_shard *s, struct al_err
 AL_NODISCARD enum al_code al_shard_load_log(struct al_shard *s, struct al_err *err);
 AL_NODISCARD enum al_code al_shard_load_counts(struct al_shard *s, struct al_err *err);
 
-/* Begin a new epoch that this replica leads: record, start and no-op, synced. al_shard_apply_rest follows. */
+/* Begin a new epoch that this replica leads: record, start and no-op, synced. al_shard_apply_rest
+ * follows. */
 AL_NODISCARD enum al_code al_shard_begin_epoch(struct al_shard *s, struct al_err *err);
 
 /* Add to the counts of a space. */
@@ -221,14 +226,14 @@ AL_NODISCARD enum al_code al_apply_init(struct al_apply *x, struct al_shard *s,
                                         struct al_store *store, struct al_err *err);
 void al_apply_fini(struct al_apply *x);
 
-/* Put the effects of an entry into the batch. outcomes: n_ops. The bytes of e stay valid until fini. On error the batch is
- * of no use. */
+/* Put the effects of an entry into the batch. outcomes: n_ops. The bytes of e stay valid until
+ * fini. On error the batch is of no use. */
 AL_NODISCARD enum al_code al_apply_entry(struct al_apply *x, uint64_t index,
                                          const struct al_entry *e, enum al_outcome *outcomes,
                                          struct al_err *err);
 
-/* The first answer to a write id: AL_OK, AL_NOT_FOUND, or AL_INVALID_ARGUMENT when it had other ops. *ret_first: the request of
- * this group that has it; else index and outcomes are filled. */
+/* The first answer to a write id: AL_OK, AL_NOT_FOUND, or AL_INVALID_ARGUMENT when it had other
+ * ops. *ret_first: the request of this group that has it; else index and outcomes are filled. */
 AL_NODISCARD enum al_code al_apply_find_write_id(struct al_apply *x, const struct al_write_req *req,
                                                  uint64_t now_ms,
                                                  const struct al_write_req **ret_first,
@@ -251,7 +256,8 @@ AL_NODISCARD enum al_code al_row_value_decode(struct al_str bytes, uint64_t *ret
 /* The applier's thread; u is the shard. */
 void *al_shard_applier(void *u);
 
-/* Apply the committed entries of the log that are not: the no-op of the epoch and what a crash left. Under apply_lock. */
+/* Apply the committed entries of the log that are not: the no-op of the epoch and what a crash
+ * left. Under apply_lock. */
 AL_NODISCARD enum al_code al_shard_apply_rest(struct al_shard *s, struct al_err *err);
 
 /* Let go of a request from one side. */
@@ -261,7 +267,8 @@ void al_write_req_free(struct al_write_req *req);
 
 void *al_shard_upkeeper(void *u);
 
-/* Load segments (damaged ones are rebuilt), tombstones and the growing segment. Before threads run. */
+/* Load segments (damaged ones are rebuilt), tombstones and the growing segment. Before threads run.
+ */
 AL_NODISCARD enum al_code al_shard_load_segments(struct al_shard *s, struct al_err *err);
 
 /* Documents by number, from the store. */

@@ -1,8 +1,10 @@
-/* kill -9 at random moments: what was acknowledged is there, what was deleted stays away, verify finds nothing.
+/* kill -9 at random moments: what was acknowledged is there, what was deleted stays away, verify
+ * finds nothing.
  *
- * A child writes with several threads, and says on a pipe what it is about to write and what was acknowledged. The parent kills
- * it; another child opens the shard and says what is there. The parent itself opens nothing: it could not fork afterwards.
- * AL_ROUNDS sets the number of rounds (10), AL_SEED the seed. */
+ * A child writes with several threads, and says on a pipe what it is about to write and what was
+ * acknowledged. The parent kills it; another child opens the shard and says what is there. The
+ * parent itself opens nothing: it could not fork afterwards. AL_ROUNDS sets the number of rounds
+ * (10), AL_SEED the seed. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -215,8 +217,8 @@ static void test_kill_at_random(void **state)
         kill_one(&st, dir, seed * 1000 + round, acks);
         check_one(&st, dir, round);
     }
-    print_message("seed %llu: %u rounds, %u writes acknowledged\n", (unsigned long long)seed, rounds,
-                  st.n_acks);
+    print_message("seed %llu: %u rounds, %u writes acknowledged\n", (unsigned long long)seed,
+                  rounds, st.n_acks);
     assert_true(st.n_acks >= rounds);
 }
 

@@ -344,10 +344,10 @@ enum al_code al_shard_open(const struct al_shard_options *opt, struct al_shard *
 {
     struct al_shard *made = NULL;
     AL_TRY(alloc_shard(opt, &made, err));
+    AL_ASSERT(made);
     AL_AUTO(al_shard) s = made;
     uint64_t start = al_clock_mono_ns(s->opt.clock);
-    AL_TRY_CTX(err, al_disk_mkdirs(s->opt.disk, s->segment_dir, 0700, err), "shard %u",
-               opt->id.v);
+    AL_TRY_CTX(err, al_disk_mkdirs(s->opt.disk, s->segment_dir, 0700, err), "shard %u", opt->id.v);
     AL_TRY(add_metrics(s, err));
     AL_TRY_CTX(err, recover(s, err), "shard %u", opt->id.v);
     AL_TRY(start_threads(s, err));

@@ -128,8 +128,8 @@ static bool has_space(const struct al_list_query *q, uint32_t space)
 
 /* Take the document into the page if it matches. scratch holds nothing that is kept. */
 static enum al_code consider(const struct al_list_query *q, struct al_str value,
-                             struct al_arena *scratch, struct al_arena *a,
-                             struct al_doc_page *page, struct al_err *err)
+                             struct al_arena *scratch, struct al_arena *a, struct al_doc_page *page,
+                             struct al_err *err)
 {
     struct al_doc d;
     al_arena_reset(scratch);
@@ -218,8 +218,8 @@ enum al_code al_shard_list_docs(struct al_shard *s, const struct al_list_query *
 {
     AL_TRY(al_shard_check_open(s, err));
     if (q->limit == 0 || q->limit > PAGE_MAX)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_LIMIT", "list: limit is %u, must be 1 to %u",
-                         q->limit, PAGE_MAX);
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_LIMIT",
+                         "list: limit is %u, must be 1 to %u", q->limit, PAGE_MAX);
     struct al_store *st = NULL;
     AL_TRY(al_shard_acquire_store(s, &st, err));
     struct al_err e = {0};

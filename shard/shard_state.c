@@ -240,7 +240,8 @@ static enum al_code take_epoch(struct al_shard *s, uint64_t epoch, struct al_str
     struct log_state *l = u;
     uint64_t start = 0;
     if (!al_key_u64_parse(value, &start))
-        return AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "store: start of epoch %" PRIu64, epoch);
+        return AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "store: start of epoch %" PRIu64,
+                         epoch);
     if (al_mem_grow(s->opt.mem, (void **)&l->epochs, &l->cap_epochs, l->n_epochs + 1,
                     sizeof(*l->epochs)) != AL_OK)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "shard: out of memory");
@@ -279,8 +280,8 @@ static enum al_code walk_log(struct al_shard *s, struct log_state *l, struct al_
     for (; code == AL_OK && ops->iter_valid(it); ops->iter_next(it)) {
         uint64_t index = 0;
         if (!al_key_u64_parse(ops->iter_key(it), &index) || index != l->last + 1) {
-            code = AL_FAIL_R(err, AL_DATA_LOSS, "BAD_LOG",
-                             "log: entry %" PRIu64 " is missing", l->last + 1);
+            code = AL_FAIL_R(err, AL_DATA_LOSS, "BAD_LOG", "log: entry %" PRIu64 " is missing",
+                             l->last + 1);
             break;
         }
         struct al_str value = ops->iter_value(it);
@@ -349,7 +350,8 @@ enum al_code al_shard_load_log(struct al_shard *s, struct al_err *err)
     return AL_OK;
 }
 
-/* The first entry of an epoch, its record and its start: one batch. is_next: all before it is applied. */
+/* The first entry of an epoch, its record and its start: one batch. is_next: all before it is
+ * applied. */
 static enum al_code put_epoch(struct al_shard *s, const struct al_repl_record *rec, uint64_t index,
                               bool is_next, struct al_store_batch *b, struct al_err *err)
 {
@@ -361,8 +363,8 @@ static enum al_code put_epoch(struct al_shard *s, const struct al_repl_record *r
     al_buf_init(&entry, s->opt.mem, VALUE_BYTES_MAX);
     encode_record(rec, &record);
     al_entry_encode(NULL, 0, s->opt.dim, none, &entry);
-    enum al_code code = al_entry_seal(&entry, index, rec->epoch,
-                                      al_clock_wall_ms(s->opt.clock), err);
+    enum al_code code =
+        al_entry_seal(&entry, index, rec->epoch, al_clock_wall_ms(s->opt.clock), err);
     if (code == AL_OK)
         code = al_buf_status(&record, err);
     if (code == AL_OK) {
@@ -426,7 +428,7 @@ void al_shard_trim_log(struct al_shard *s, struct al_store_batch *b)
 {
     if (s->log_bytes - s->log_bytes_trimmed <= AL_SHARD_LOG_BYTES_MAX)
         return;
-    uint64_t keep_from = s->log_bytes - AL_SHARD_LOG_BYTES_MAX / 4 * 3;
+    uint64_t keep_from = s->log_bytes - (uint64_t)AL_SHARD_LOG_BYTES_MAX / 4 * 3;
     size_t i = 0;
     while (i + 1 < s->n_marks && s->marks[i].bytes < keep_from)
         i++;
@@ -508,7 +510,8 @@ static enum al_code take_count(struct al_shard *s, uint64_t space, struct al_str
     uint64_t docs = al_reader_u64be(&r);
     uint64_t chunks = al_reader_u64be(&r);
     if (!al_reader_done(&r) || space > UINT32_MAX)
-        return AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "store: counts of space %" PRIu64, space);
+        return AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "store: counts of space %" PRIu64,
+                         space);
     return al_shard_count(s, (uint32_t)space, (int64_t)docs, (int64_t)chunks, err);
 }
 

@@ -167,9 +167,15 @@ static void test_scan_rows(void **state)
             uint32_t limit;
             const char *want;
         } cases[] = {
-            {"a/", "", 10, "a/1 a/2 a/3 "}, {"a/", "a/1", 10, "a/2 a/3 "}, {"a/", "a/1", 1, "a/2 "},
-            {"", "", 10, "a a/1 a/2 a/3 b/1 "}, {"", "a/25", 10, "a/3 b/1 "}, {"c", "", 10, ""},
-            {"a/", "b", 10, ""}, {"b", "a/2", 10, "b/1 "}, {"a", "", 0, ""},
+            {"a/", "", 10, "a/1 a/2 a/3 "},
+            {"a/", "a/1", 10, "a/2 a/3 "},
+            {"a/", "a/1", 1, "a/2 "},
+            {"", "", 10, "a a/1 a/2 a/3 b/1 "},
+            {"", "a/25", 10, "a/3 b/1 "},
+            {"c", "", 10, ""},
+            {"a/", "b", 10, ""},
+            {"b", "a/2", 10, "b/1 "},
+            {"a", "", 0, ""},
         };
         for (size_t c = 0; c < AL_ARRAY_LEN(cases); c++) {
             struct al_row *rows = NULL;
@@ -217,10 +223,14 @@ static void test_list_pages(void **state)
         uint32_t limit;
         size_t want;
     } cases[] = {
-        {"all", 2, false, "", 1000, 50}, {"pages of 7", 2, false, "", 7, 50},
-        {"pages of 1", 2, false, "", 1, 50}, {"one space", 1, false, "", 7, 40},
-        {"filtered", 1, true, "", 3, 20}, {"source", 2, true, "src", 10, 25},
-        {"no such source", 2, false, "other", 10, 0}, {"no space", 0, false, "", 10, 0},
+        {"all", 2, false, "", 1000, 50},
+        {"pages of 7", 2, false, "", 7, 50},
+        {"pages of 1", 2, false, "", 1, 50},
+        {"one space", 1, false, "", 7, 40},
+        {"filtered", 1, true, "", 3, 20},
+        {"source", 2, true, "src", 10, 25},
+        {"no such source", 2, false, "other", 10, 0},
+        {"no space", 0, false, "", 10, 0},
     };
     for (size_t c = 0; c < AL_ARRAY_LEN(cases); c++) {
         struct al_list_query q = {.spaces = spaces,
@@ -285,9 +295,8 @@ static void test_write_ids_repeat_the_first_answer(void **state)
         fx_write_id(77, id);
         struct al_write_result r;
         struct al_err err;
-        assert_int_equal(
-            al_shard_write(f.s, both, 2, id, AL_DEADLINE_NONE, &f.a, &r, &err),
-            AL_INVALID_ARGUMENT);
+        assert_int_equal(al_shard_write(f.s, both, 2, id, AL_DEADLINE_NONE, &f.a, &r, &err),
+                         AL_INVALID_ARGUMENT);
         assert_string_equal(err.reason, "WRITE_ID_REUSED");
         al_fake_clock_step_ms(&clock, 24ull * 3600 * 1000 + 1);
         struct al_write_result later = fx_write(f.s, &f.a, &op, 77);
@@ -441,7 +450,8 @@ static void test_seal_merge_reopen(void **state)
         for (unsigned round = 0; round < 4; round++) {
             for (unsigned k = 0; k < 30; k++) {
                 unsigned n = round * 20 + k; /* ten of each round replace older ones */
-                (void)fx_put(f.s, &f.a, al_arena_printf(&f.a, "d%u", n), n + 1000 * round, 1 + n % 3);
+                (void)fx_put(f.s, &f.a, al_arena_printf(&f.a, "d%u", n), n + 1000 * round,
+                             1 + n % 3);
             }
             (void)fx_delete(f.s, &f.a, al_arena_printf(&f.a, "d%u", round * 20));
             AL_CHECK_OK(al_shard_compact(f.s, false, NULL, NULL, &err), err);
@@ -522,8 +532,8 @@ static void *write_some(void *u)
         uint8_t write_id[16];
         fx_write_id(w->number * 100000 + i + 1, write_id);
         struct al_write_result r;
-        w->acked += al_shard_write(w->f->s, &op, 1, write_id, AL_DEADLINE_NONE, &a, &r, NULL) ==
-                    AL_OK;
+        w->acked +=
+            al_shard_write(w->f->s, &op, 1, write_id, AL_DEADLINE_NONE, &a, &r, NULL) == AL_OK;
         al_arena_reset(&a);
     }
     al_arena_fini(&a);
@@ -555,9 +565,12 @@ static void test_concurrent_writers_share_syncs(void **state)
         }
         struct al_metric *writes = NULL;
         struct al_metric *groups = NULL;
-        AL_CHECK_OK(al_metrics_counter(m, "airlore_shard_writes_total", "Log entries written.", "shard=\"3\"", &writes, &err),
+        AL_CHECK_OK(al_metrics_counter(m, "airlore_shard_writes_total", "Log entries written.",
+                                       "shard=\"3\"", &writes, &err),
                     err);
-        AL_CHECK_OK(al_metrics_counter(m, "airlore_shard_groups_total", "Batches written: entries that shared one sync.", "shard=\"3\"", &groups, &err),
+        AL_CHECK_OK(al_metrics_counter(m, "airlore_shard_groups_total",
+                                       "Batches written: entries that shared one sync.",
+                                       "shard=\"3\"", &groups, &err),
                     err);
         assert_int_equal((int)al_metric_value(writes), WRITERS * WRITES);
         assert_true(al_metric_value(groups) <= al_metric_value(writes));

@@ -1,4 +1,5 @@
-/* Segments over a shard's life: loaded and repaired at the start, sealed, merged; and the status of all. */
+/* Segments over a shard's life: loaded and repaired at the start, sealed, merged; and the status of
+ * all. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -178,8 +179,7 @@ static enum al_code put_dead(struct al_shard *s, struct al_store_batch *b, uint6
     return code;
 }
 
-static enum al_code fill_manifest(struct al_shard *s, struct al_store_batch *b,
-                                  struct al_err *err)
+static enum al_code fill_manifest(struct al_shard *s, struct al_store_batch *b, struct al_err *err)
 {
     struct al_buf manifest;
     al_buf_init(&manifest, s->opt.mem, MANIFEST_BYTES_MAX);
@@ -211,7 +211,8 @@ static enum al_code store_manifest(struct al_shard *s, uint64_t first, uint64_t 
         code = st->ops->write(st, b, true, err);
     st->ops->batch_destroy(b);
     al_shard_release_store(s);
-    if (wrote && code != AL_OK) { /* a store that failed a write takes no more until it is opened again */
+    if (wrote &&
+        code != AL_OK) { /* a store that failed a write takes no more until it is opened again */
         bool present = false;
         struct al_err ignored = {0};
         if (al_shard_reopen(s, &present, &ignored) != AL_OK)
@@ -289,8 +290,8 @@ static enum al_code merge_all(struct al_shard *s, struct al_shard_source *src, s
     return replace(s, src, 0, st.sealed_last, err);
 }
 
-enum al_code al_shard_compact(struct al_shard *s, bool full,
-                              bool (*progress)(void *u, double done), void *u, struct al_err *err)
+enum al_code al_shard_compact(struct al_shard *s, bool full, bool (*progress)(void *u, double done),
+                              void *u, struct al_err *err)
 {
     AL_TRY(al_shard_check_open(s, err));
     if (is_read_only(s))

@@ -1,5 +1,6 @@
-/* The online check: log, documents, vectors, counters, segments agree. Iterators made at one moment show one state; what looks
- * wrong in the segments, which move on meanwhile, is looked at again while nothing moves. */
+/* The online check: log, documents, vectors, counters, segments agree. Iterators made at one moment
+ * show one state; what looks wrong in the segments, which move on meanwhile, is looked at again
+ * while nothing moves. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -148,7 +149,8 @@ static void check_entry(struct verify *v, uint64_t index, struct al_str value, u
         return;
     }
     if (e.epoch < *epoch)
-        problem(v, "log entry %" PRIu64 ": epoch %" PRIu64 " after %" PRIu64, index, e.epoch, *epoch);
+        problem(v, "log entry %" PRIu64 ": epoch %" PRIu64 " after %" PRIu64, index, e.epoch,
+                *epoch);
     *epoch = e.epoch;
 }
 
@@ -353,8 +355,8 @@ static enum al_code check_docs(struct verify *v, struct al_err *err)
         const struct al_space_count *f = &v->found[i];
         if (w->docs != f->docs || w->chunks != f->chunks)
             problem(v,
-                    "space %u: counters say %" PRIu64 " documents, %" PRIu64 " chunks; found %" PRIu64
-                    ", %" PRIu64,
+                    "space %u: counters say %" PRIu64 " documents, %" PRIu64
+                    " chunks; found %" PRIu64 ", %" PRIu64,
                     w->space, w->docs, w->chunks, f->docs, f->chunks);
     }
     return AL_OK;

@@ -27,8 +27,7 @@ static enum al_code create_req(struct al_shard *s, const struct al_op *ops, size
                                const uint8_t write_id[16], struct al_write_req **ret,
                                struct al_err *err)
 {
-    struct al_write_req *r =
-        al_mem_zalloc(s->opt.mem, sizeof(*r) + n_ops * sizeof(r->outcomes[0]));
+    struct al_write_req *r = al_mem_zalloc(s->opt.mem, sizeof(*r) + n_ops * sizeof(r->outcomes[0]));
     if (!r)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "shard: out of memory");
     r->mem = s->opt.mem;
@@ -56,8 +55,8 @@ static enum al_code enqueue(struct al_shard *s, struct al_write_req *r, struct a
     if (s->closed) {
         code = AL_FAIL(err, AL_UNAVAILABLE, "shard %u: is closed", s->opt.id.v);
     } else if (s->read_only && !s->may_recover) {
-        code = AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "shard %u: read-only: %s",
-                         s->opt.id.v, s->why);
+        code = AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "shard %u: read-only: %s", s->opt.id.v,
+                         s->why);
     } else if (s->n_queued >= AL_SHARD_QUEUE_MAX ||
                (s->n_queued && s->queued_bytes + r->entry.n > AL_SHARD_QUEUE_BYTES_MAX)) {
         code = AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "QUEUE_FULL",
@@ -92,7 +91,8 @@ static void dequeue(struct al_shard *s, struct al_write_req *r)
     s->queued_bytes -= r->entry.n;
 }
 
-/* Sleep on done until something happens or some time has passed; false when the deadline has. Under lock. */
+/* Sleep on done until something happens or some time has passed; false when the deadline has. Under
+ * lock. */
 static bool wait_done(struct al_shard *s, uint64_t deadline_ns)
 {
     if (deadline_ns == AL_DEADLINE_NONE) {
@@ -114,7 +114,8 @@ static bool wait_done(struct al_shard *s, uint64_t deadline_ns)
     return true;
 }
 
-/* Whether the answer is there; if not, the request is given up (and must not be touched, or is ours: *ret_ours). */
+/* Whether the answer is there; if not, the request is given up (and must not be touched, or is
+ * ours: *ret_ours). */
 static bool wait_answer(struct al_shard *s, struct al_write_req *r, uint64_t deadline_ns,
                         bool *ret_ours)
 {
@@ -143,8 +144,8 @@ static enum al_code take_answer(struct al_write_req *r, struct al_arena *a,
     if (!outcomes)
         return AL_FAIL_R(err, AL_UNKNOWN, "OUTCOME_UNKNOWN", "write: done, no memory to answer");
     memcpy(outcomes, r->outcomes, r->n_ops * sizeof(*outcomes));
-    *ret = (struct al_write_result){
-        .index = r->index, .outcomes = outcomes, .repeated = r->repeated};
+    *ret =
+        (struct al_write_result){.index = r->index, .outcomes = outcomes, .repeated = r->repeated};
     return AL_OK;
 }
 
@@ -190,6 +191,6 @@ enum al_code al_shard_wait(struct al_shard *s, uint64_t index, uint64_t deadline
         return AL_OK;
     if (closed)
         return AL_FAIL(err, AL_UNAVAILABLE, "shard %u: is closed", s->opt.id.v);
-    return AL_FAIL(err, AL_DEADLINE_EXCEEDED,
-                   "shard %u: applied %" PRIu64 ", waited for %" PRIu64, s->opt.id.v, applied, index);
+    return AL_FAIL(err, AL_DEADLINE_EXCEEDED, "shard %u: applied %" PRIu64 ", waited for %" PRIu64,
+                   s->opt.id.v, applied, index);
 }

@@ -1,11 +1,12 @@
-/* The store port in memory, for tests: ordered arrays, a registry by folder name that outlives a store, and faults: a crash loses
- * what was not synced, as the real one may. */
+/* The store port in memory, for tests: ordered arrays, a registry by folder name that outlives a
+ * store, and faults: a crash loses what was not synced, as the real one may. */
 #include "store.h"
 
 #include <pthread.h>
 #include <string.h>
 
-/* One key and value, shared between the live state, the durable state and iterators; never changed. */
+/* One key and value, shared between the live state, the durable state and iterators; never changed.
+ */
 struct kv {
     size_t refs;
     struct al_str key;

@@ -13,7 +13,7 @@
 #define OPEN_FILES_MAX 256
 #define ARENA_BLOCK_BYTES (128u << 10)
 #define RDB_LOG_FATAL 4
-#define RECOVER_TOLERATE_TAIL 0 /* WALRecoveryMode: kTolerateCorruptedTailRecords */
+#define RECOVER_TOLERATE_TAIL 0  /* WALRecoveryMode: kTolerateCorruptedTailRecords */
 #define RECOVER_SKIP_CORRUPTED 3 /* kSkipAnyCorruptedRecords */
 
 struct rdb {
@@ -58,7 +58,8 @@ static enum al_code fail_read(char *text, const char *what, struct al_err *err)
         code = AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "store: %s: %s", what, text);
     else if (has(text, "Shutdown in progress"))
         code = AL_FAIL(err, AL_UNAVAILABLE, "store: %s: %s", what, text);
-    else /* Corruption, a missing file, a read error of the medium: what was written cannot be read */
+    else /* Corruption, a missing file, a read error of the medium: what was written cannot be read
+          */
         code = AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "store: %s: %s", what, text);
     rocksdb_free(text);
     return code;
@@ -349,7 +350,8 @@ static void set_family_options(rocksdb_options_t *o, enum al_family f, rocksdb_c
     rocksdb_block_based_options_set_block_cache(t, cache);
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(t, 1);
     if (is_point_read(f))
-        rocksdb_block_based_options_set_filter_policy(t, rocksdb_filterpolicy_create_bloom_full(10));
+        rocksdb_block_based_options_set_filter_policy(t,
+                                                      rocksdb_filterpolicy_create_bloom_full(10));
     rocksdb_options_set_block_based_table_factory(o, t);
     rocksdb_block_based_options_destroy(t);
 }

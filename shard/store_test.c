@@ -471,7 +471,8 @@ static void test_rocksdb_tells_a_damaged_file(void **state)
     close_store(&f);
 }
 
-/* A log of writes that is damaged before its end has lost acknowledged writes: refused, not cut silently. */
+/* A log of writes that is damaged before its end has lost acknowledged writes: refused, not cut
+ * silently. */
 static void test_rocksdb_refuses_a_damaged_write_log(void **state)
 {
     (void)state;

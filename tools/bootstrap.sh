@@ -173,9 +173,22 @@ fetch_grammar() {
     echo "$GRAMMAR_VERSION" >"$dir/stamp"
 }
 
+# An independent gRPC client for the tests. They are skipped, and counted as skipped, where it cannot be had.
+GRPCURL_VERSION=1.8.9
+fetch_grpcurl() {
+    local dir=$CACHE/tools/grpcurl-$GRPCURL_VERSION
+    if [ -x "$dir/grpcurl" ]; then say "grpcurl: cached"; return; fi
+    [ $CHECK = 0 ] || { echo "missing: grpcurl"; return 1; }
+    say "grpcurl $GRPCURL_VERSION: building (an independent gRPC client, for the tests)"
+    mkdir -p "$dir"
+    GOBIN=$(realpath "$dir") go install "github.com/fullstorydev/grpcurl/cmd/grpcurl@v$GRPCURL_VERSION" >"$dir/build.log" 2>&1 ||
+        say "grpcurl: could not be built (log in ${dir#"$PWD"/}/build.log); tests that need it are skipped"
+}
+
 [ $CHECK = 1 ] || echo "bootstrap: what Airlore needs on this machine"
 rc=0
 install_packages || rc=1
 build_faiss || rc=1
 fetch_grammar || rc=1
+if [ $DEV = 1 ]; then fetch_grpcurl || rc=1; fi
 exit $rc

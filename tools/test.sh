@@ -16,5 +16,7 @@ junit=$PWD/build/reports/ctest-$what.xml
 rm -f "$junit"
 if [ "$what" = tsan ]; then export TSAN_OPTIONS="suppressions=$PWD/tools/tsan.supp:halt_on_error=1:second_deadlock_stack=1"; fi
 rc=0
-ctest --test-dir "build/$preset" "${labels[@]}" -j 2 --output-on-failure --no-tests=error --output-junit "$junit" "$@" || rc=$?
+# ctest keeps the first kilobyte of what a test prints, and the counts stand at the end: ask for all of it.
+ctest --test-dir "build/$preset" "${labels[@]}" -j 2 --output-on-failure --no-tests=error --output-junit "$junit" \
+    --test-output-size-passed 4000000 --test-output-size-failed 4000000 "$@" || rc=$?
 exec python3 tools/test_summary.py "$junit" --exit-code "$rc"

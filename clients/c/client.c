@@ -1,4 +1,5 @@
 /* Connection and unary calls, with retries. */
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -33,11 +34,7 @@ static enum al_code open_channel(struct al_client *c, const struct al_client_opt
     if (opt->key && !is_key_legal(opt->key))
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "KEY_INVALID",
                          "key: not a key (1 to %u printable characters)", KEY_BYTES_MAX);
-    if (opt->key) {
-        size_t n = strlen(opt->key);
-        memcpy(bearer, "Bearer ", 7);
-        memcpy(bearer + 7, opt->key, n + 1);
-    }
+    snprintf(bearer, sizeof bearer, "Bearer %s", opt->key ? opt->key : "");
     struct al_rpc_tls tls = {.ca_pem = opt->ca_pem,
                              .cert_pem = opt->cert_pem,
                              .key_pem = opt->cert_key_pem,

@@ -229,7 +229,8 @@ static enum al_code send_single(struct al_cli_feed *f, struct al_cli_ingest_run 
         free(real);
         return AL_FAIL_ERRNO(err, errno, "'%s'", f->path);
     }
-    char *slash = strrchr(real, '/');
+    char *slash = strrchr(real, '/'); /* there is one: the path is absolute */
+    AL_ASSERT(slash != NULL);
     *slash = '\0';
     int at = open(slash == real ? "/" : real, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct al_cli_file file = {.path = slash + 1,

@@ -157,6 +157,10 @@ static void test_an_item_has_it_all(void **state)
                      "\"vector\":[0.5,2]}"),
               &a, &item, &err),
         err);
+    if (!item) {
+        fail();
+        return;
+    }
     assert_string_equal(item->id, "i");
     assert_int_equal(item->content_case, AIRLORE__V1__INGEST_ITEM__CONTENT_TEXT);
     assert_string_equal(item->text, "t");

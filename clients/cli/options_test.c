@@ -58,6 +58,12 @@ static const struct {
     {"airlore --timeout", "!", AL_OPT_JSON, NULL, 0},
 };
 
+/* Equal texts, or both NULL. */
+static bool same(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 static void test_command_lines(void **state)
 {
     (void)state;
@@ -75,12 +81,8 @@ static void test_command_lines(void **state)
         AL_CHECK(name, !refused || err.msg[0]);
         if (refused)
             continue;
-        const char *want = cases[i].value;
-        const char *got = a.value[cases[i].opt];
-        AL_CHECK(name, (a.command != NULL) == (cases[i].command != NULL));
-        AL_CHECK(name, !a.command || strcmp(a.command->words, cases[i].command) == 0);
-        AL_CHECK(name, (want != NULL) == (got != NULL));
-        AL_CHECK(name, !want || strcmp(want, got) == 0);
+        AL_CHECK(name, same(a.command ? a.command->words : NULL, cases[i].command));
+        AL_CHECK(name, same(a.value[cases[i].opt], cases[i].value));
         AL_CHECK(name, a.n_pos == cases[i].n_pos);
     }
 }
@@ -122,9 +124,7 @@ static void test_closest(void **state)
                  {"xyzzyplugh", NULL},
                  {"", NULL}};
     for (size_t i = 0; i < AL_ARRAY_LEN(words); i++) {
-        const char *got = al_cli_closest(words[i].word);
-        AL_CHECK(words[i].word, (got != NULL) == (words[i].want != NULL));
-        AL_CHECK(words[i].word, !got || strcmp(got, words[i].want) == 0);
+        AL_CHECK(words[i].word, same(al_cli_closest(words[i].word), words[i].want));
     }
 }
 

@@ -71,6 +71,20 @@ const char *al_cli_json_at(const json_t *doc, const char *path, char *buf, size_
     return scalar(v, buf, n);
 }
 
+/* Columns of the widest value, at most CELL_MAX but for the heading. */
+static size_t width_of(const json_t *rows, const struct al_cli_column *column)
+{
+    size_t width = strlen(column->heading);
+    char buf[512];
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const char *s = al_cli_json_at(json_array_get(rows, i), column->path, buf, sizeof buf);
+        size_t w = al_cli_columns(al_str_c(s));
+        w = w > CELL_MAX ? CELL_MAX : w;
+        width = w > width ? w : width;
+    }
+    return width;
+}
+
 void al_cli_table(FILE *f, const json_t *rows, const struct al_cli_column *columns, size_t n,
                   bool colour)
 {
@@ -81,15 +95,8 @@ void al_cli_table(FILE *f, const json_t *rows, const struct al_cli_column *colum
         fputs("none\n", f);
         return;
     }
-    for (size_t c = 0; c < n; c++) {
-        width[c] = strlen(columns[c].heading);
-        for (size_t i = 0; i < json_array_size(rows); i++) {
-            const char *s =
-                al_cli_json_at(json_array_get(rows, i), columns[c].path, buf, sizeof buf);
-            size_t w = al_cli_columns(al_str_c(s));
-            width[c] = w > CELL_MAX ? CELL_MAX : w > width[c] ? w : width[c];
-        }
-    }
+    for (size_t c = 0; c < n; c++)
+        width[c] = width_of(rows, &columns[c]);
     fputs(al_cli_style_on(colour, AL_STYLE_BOLD), f);
     for (size_t c = 0; c < n; c++)
         fprintf(f, "%-*s%s", c + 1 < n ? (int)width[c] : 0, columns[c].heading,

@@ -32,6 +32,7 @@ static char *printed(void (*put)(FILE *f, struct al_str s), struct al_str s)
 static void test_nothing_drives_the_terminal(void **state)
 {
     (void)state;
+    static const char right_to_left[] = {'x', '\xe2', '\x80', '\xae', 'y', '\0'};
     static const struct {
         const char *text;
         const char *want;
@@ -40,9 +41,7 @@ static void test_nothing_drives_the_terminal(void **state)
                  {"\xc2\x9b"
                   "31mx",
                   "31mx"},
-                 {"x\xe2\x80\xae"
-                  "y",
-                  "xy"},
+                 {right_to_left, "xy"},
                  {"ok \xff", "ok \xef\xbf\xbd"},
                  {"데이터", "데이터"}};
     for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++) {

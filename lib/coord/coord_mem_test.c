@@ -193,7 +193,8 @@ static void test_store_is_bounded(void **state)
     (void)state;
     struct al_coord *c = NULL;
     struct al_err err;
-    struct al_coord_mem_options opt = {.store_bytes_max = 64, .history_events_max = 10};
+    struct al_coord_mem_options opt = {
+        .store_bytes_max = 64, .history_events_max = 10, .first_revision = 1};
     AL_CHECK_OK(al_coord_mem_open(&opt, &c, &err), err);
     char big[80];
     memset(big, 'x', sizeof big - 1);
@@ -203,7 +204,7 @@ static void test_store_is_bounded(void **state)
     assert_int_equal(put(c, "l", big, 0, &err), AL_RESOURCE_EXHAUSTED);
     assert_string_equal(err.reason, "NO_SPACE");
     _Atomic size_t n_events = 0;
-    struct al_coord_watcher w = {AL_STR("k"), 1, ignore_events, &n_events};
+    struct al_coord_watcher w = {AL_STR("k"), 2, ignore_events, &n_events};
     uint64_t id;
     AL_CHECK_OK(al_coord_watch(c, &w, &id, &err), err);
     al_coord_mem_settle(c);
@@ -248,14 +249,38 @@ static void test_restart_and_faults(void **state)
     }
 }
 
+/* A lease that has run out is over for the next transaction, also when no thread has woken since.
+ */
+static void test_expiry_is_seen_at_once(void **state)
+{
+    (void)state;
+    struct hand_clock clock = {.clock = {hand_mono_ns, hand_wall_ms}};
+    atomic_store(&clock.now_ns, 1000000000ull);
+    struct al_coord *a = NULL;
+    struct al_coord *b = NULL;
+    struct al_err err;
+    AL_CHECK_OK(al_coord_mem_open(&(struct al_coord_mem_options){.clock = &clock.clock}, &a, &err),
+                err);
+    AL_CHECK_OK(al_coord_mem_join(a, &b, &err), err);
+    uint64_t lease;
+    AL_CHECK_OK(al_coord_lease_grant(a, 60, &lease, &err), err);
+    AL_CHECK_OK(put(a, "k", "1", lease, &err), err);
+    al_coord_mem_settle(b); /* all asleep for 20 s */
+    al_coord_mem_set_cut_off(a, true);
+    al_coord_mem_settle(b);
+    atomic_fetch_add(&clock.now_ns, 61000000000ull);
+    assert_int_equal(put(b, "l", "1", lease, &err), AL_FAILED_PRECONDITION);
+    al_coord_close(b);
+    al_coord_close(a);
+}
+
 int main(void)
 {
     static const struct al_coord_factory factory = {"mem", world_create};
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_memory_faults),
-        cmocka_unit_test(test_small_arena),
-        cmocka_unit_test(test_store_is_bounded),
-        cmocka_unit_test(test_restart_and_faults),
+        cmocka_unit_test(test_memory_faults),          cmocka_unit_test(test_small_arena),
+        cmocka_unit_test(test_store_is_bounded),       cmocka_unit_test(test_restart_and_faults),
+        cmocka_unit_test(test_expiry_is_seen_at_once),
     };
     return al_coord_conformance_run(&factory) + cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -133,7 +133,7 @@ enum al_code al_election_campaign(struct al_coord *c, struct al_clock *clock,
     AL_ASSERT(pthread_mutex_init(&w.mu, NULL) == 0);
     AL_ASSERT(pthread_cond_init(&w.changed, &attr) == 0);
     pthread_condattr_destroy(&attr);
-    struct al_election e;
+    struct al_election e = {.is_won = false};
     enum al_code code = campaign(c, put, &w, &e, err);
     pthread_cond_destroy(&w.changed);
     pthread_mutex_destroy(&w.mu);

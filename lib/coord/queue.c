@@ -100,7 +100,7 @@ static bool read_hex(struct al_str s, size_t at, uint64_t *ret)
 {
     uint64_t v = 0;
     for (size_t i = at; i < at + 16; i++) {
-        char c = i < s.n ? s.p[i] : ' ';
+        char c = (char)(i < s.n ? s.p[i] : ' ');
         bool is_digit = c >= '0' && c <= '9';
         if (!is_digit && (c < 'a' || c > 'f'))
             return false;

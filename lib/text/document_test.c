@@ -296,7 +296,7 @@ static void test_deep_and_long(void **state)
     for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++) {
         struct al_arena a;
         struct al_document d;
-        struct al_str text = repeated(cases[i].head, cases[i].unit, (size_t)1 << 20);
+        struct al_str text = repeated(cases[i].head, cases[i].unit, (size_t)1 << 18);
         enum al_code code = read_as(cases[i].format, text, &a, &d, NULL);
         AL_CHECK(cases[i].name,
                  code == AL_OK || code == AL_RESOURCE_EXHAUSTED ||

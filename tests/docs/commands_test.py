@@ -2,7 +2,8 @@
 """Run the commands that the documents show.
 
 Every fenced block marked `sh` in README.md, ARCHITECTURE.md, CONTRIBUTING.md and docs/ is run by bash against a server of its own,
-in a folder that looks like the root of the tree. A comment line before a block can leave it out:
+in a folder that looks like the root of the tree; a block marked `python` by the interpreter that clients/python/test.sh sets up. A
+comment line before a block can leave it out:
 
     <!-- not run by the tests of the docs: REASON -->
     <!-- needs: PROGRAM -->        run when PROGRAM is installed, else counted as skipped
@@ -26,6 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+TOOLS = sorted(ROOT.glob(".cache/tools/grpcurl-*"))  # made by tools/bootstrap.sh --dev
+PYTHON = ROOT / ".cache/venv-python/bin/python"  # made by clients/python/test.sh
 PAGES = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md",
          *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md"))]
 BLOCK = re.compile(r"(?:^<!--[ ]*(?P<mark>.*?)[ ]*-->\n+)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
@@ -48,10 +51,11 @@ from it; DATA and NAME stand for what differs from machine to machine):
 
 @dataclass
 class Block:
-    """A fenced block marked sh."""
+    """A fenced block to be run."""
 
     page: str
     line: int
+    language: str
     text: str
     mark: str
 
@@ -64,8 +68,8 @@ class Block:
 def blocks_of(page: str) -> list[Block]:
     """The blocks of a page, in order."""
     text = (ROOT / page).read_text()
-    return [Block(page, text.count("\n", 0, m.start("text")), m["text"], m["mark"] or "")
-            for m in BLOCK.finditer(text) if m["language"] == "sh"]
+    return [Block(page, text.count("\n", 0, m.start("text")), m["language"], m["text"], m["mark"] or "")
+            for m in BLOCK.finditer(text) if m["language"] in ("sh", "python")]
 
 
 def why_skipped(block: Block) -> str | None:
@@ -73,8 +77,10 @@ def why_skipped(block: Block) -> str | None:
     if block.mark.startswith("not run"):
         return block.mark
     needs = re.match(r"needs:\s*(\S+)", block.mark)
-    if needs and not shutil.which(needs[1]):
+    if needs and not shutil.which(needs[1], path=":".join([*map(str, TOOLS), os.environ["PATH"]])):
         return f"'{needs[1]}' is not installed"
+    if block.language == "python" and not PYTHON.exists():
+        return "clients/python/test.sh has not set up its environment yet"
     return None
 
 
@@ -83,7 +89,7 @@ class Server:
 
     def __init__(self, bin_dir: Path, home: Path) -> None:
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "AIRLORE_"))}
-        self.env |= {"HOME": str(home), "PATH": f"{bin_dir}:{self.env['PATH']}", "LC_ALL": "C.UTF-8"}
+        self.env |= {"HOME": str(home), "PATH": ":".join(map(str, [bin_dir, *TOOLS, self.env["PATH"]])), "LC_ALL": "C.UTF-8"}
         self.log = open(home / "airlored.log", "w+")  # noqa: SIM115
         self.process = subprocess.Popen([bin_dir / "airlored", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"],
                                         stdout=subprocess.PIPE, stderr=self.log, stdin=subprocess.DEVNULL, env=self.env,
@@ -124,7 +130,9 @@ def run_block(block: Block, server: Server, work: Path) -> str | None:
     """Run it; what went wrong, or None."""
     text = block.text.replace("127.0.0.1:7700", server.grpc).replace("127.0.0.1:7701", server.http)
     try:
-        done = subprocess.run(["bash", "-euo", "pipefail", "-c", text], cwd=work, env=server.env, text=True, check=False,
+        command = [PYTHON, "-c"] if block.language == "python" else ["bash", "-euo", "pipefail", "-c"]
+        env = server.env | {"PYTHONPATH": str(ROOT / "clients/python/src"), "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run([*command, text], cwd=work, env=env, text=True, check=False,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               timeout=BLOCK_SECONDS)
     except subprocess.TimeoutExpired as e:
@@ -167,7 +175,7 @@ def main() -> int:
         lay_out(work, bin_dir)
         server = Server(bin_dir, home)
         try:
-            setup = Block("setup", 0, "airlore ingest examples/knowledge", "")
+            setup = Block("setup", 0, "sh", "airlore ingest examples/knowledge", "")
             count("setup", run_block(setup, server, work))
             for block in [b for p in args.pages or PAGES for b in blocks_of(p)]:
                 reason = why_skipped(block)

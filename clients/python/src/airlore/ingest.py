@@ -84,7 +84,7 @@ class IngestStream:
             yield from self._present_ids()
             if self._complete:
                 yield knowledge.IngestRequest(finish=knowledge.IngestFinish())
-        except BaseException as e:
+        except Exception as e:  # given to the caller
             with self._cond:
                 self._failure = e
             self._call.cancel()
