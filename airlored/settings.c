@@ -45,7 +45,7 @@ static const struct al_config_key keys[] = {
      "1048576", NULL, "Calls at once on one connection."},
     {"rpc.calls", AL_CONFIG_U64, FIELD(rpc_calls), "4096", "1", "1048576", NULL,
      "Calls at once of all kinds; more are refused with RESOURCE_EXHAUSTED."},
-    {"rpc.message_bytes", AL_CONFIG_SIZE, FIELD(rpc_message_bytes), "16MiB", "1KiB", "1GiB", NULL,
+    {"rpc.message_bytes", AL_CONFIG_SIZE, FIELD(rpc_message_bytes), "20MiB", "1KiB", "1GiB", NULL,
      "Largest message in either direction."},
     {"rpc.call_memory", AL_CONFIG_SIZE, FIELD(rpc_call_memory_bytes), "64MiB", "1MiB", "16GiB",
      NULL, "Memory that one call may take."},

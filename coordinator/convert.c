@@ -103,6 +103,11 @@ struct al_str al_doc_find_meta(const struct al_doc *d, const char *key)
     return (struct al_str){"", 0};
 }
 
+bool al_meta_is_internal(struct al_str key)
+{
+    return al_str_is(key, "source_checksum");
+}
+
 /* ---- items ---- */
 
 static Airlore__V1__Chunk *msg_chunk(struct al_coordinator *c, struct al_arena *a,
@@ -141,6 +146,8 @@ static bool fill_lists(struct al_arena *a, const struct al_doc *d, Airlore__V1__
             return false;
     }
     for (size_t i = 0; i < d->n_meta; i++) {
+        if (al_meta_is_internal(d->meta[i].key))
+            continue;
         Airlore__V1__Item__MetadataEntry *e =
             al_msg_new(a, &airlore__v1__item__metadata_entry__descriptor);
         if (!e)

@@ -96,7 +96,7 @@ static enum al_code compare(struct al_ingest *g, const struct al_item *it,
     const struct al_router *r = g->opt.router;
     uint8_t want[32];
     uint8_t have[32];
-    al_item_hash(it, g->opt.embedder, want);
+    al_item_hash(it, g->opt.target.source, g->opt.embedder, want);
     struct al_shard_port *p = r->shards[al_router_of_doc(r, g->opt.target.space, it->id)];
     enum al_code c = p->ops->get_hash(p, g->opt.target.space, it->id, have, err);
     if (c == AL_NOT_FOUND) {

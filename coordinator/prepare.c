@@ -28,7 +28,8 @@ static void hash_number(crypto_generichash_state *h, uint64_t v)
     crypto_generichash_update(h, (const uint8_t *)&v, sizeof v);
 }
 
-void al_item_hash(const struct al_item *it, const struct al_embedder *e, uint8_t ret[32])
+void al_item_hash(const struct al_item *it, struct al_str source, const struct al_embedder *e,
+                  uint8_t ret[32])
 {
     crypto_generichash_state h;
     crypto_generichash_init(&h, NULL, 0, 32);
@@ -36,6 +37,7 @@ void al_item_hash(const struct al_item *it, const struct al_embedder *e, uint8_t
     hash_number(&h, AL_REDACT_VERSION);
     hash_str(&h, al_str_c(al_embedder_id(e)));
     hash_number(&h, (uint64_t)it->format);
+    hash_str(&h, source);
     hash_str(&h, it->content);
     hash_str(&h, it->title);
     hash_str(&h, it->kind);
@@ -308,7 +310,7 @@ enum al_code al_item_prepare(const struct al_item *it, const struct al_target *t
     } else {
         AL_TRY(al_doc_embed(&d, e, a, err));
     }
-    al_item_hash(it, e, d.content_hash);
+    al_item_hash(it, to->source, e, d.content_hash);
     AL_TRY(al_doc_check(&d, al_embedder_dim(e), err));
     *ret = d;
     *ret_redactions = p.redactions;

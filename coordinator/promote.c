@@ -27,10 +27,14 @@ static enum al_code redact_doc(struct al_doc *d, uint32_t *total, struct al_aren
     if (!meta || !tags)
         return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "REQUEST_MEMORY",
                          "request: memory limit reached");
+    size_t n = 0;
     for (size_t i = 0; i < d->n_meta; i++) {
-        meta[i] = d->meta[i];
-        AL_TRY(redact_into(&meta[i].value, total, a, err));
+        if (al_str_is(d->meta[i].key, "source_checksum"))
+            continue; /* of the owner's file: says nothing to others */
+        meta[n] = d->meta[i];
+        AL_TRY(redact_into(&meta[n++].value, total, a, err));
     }
+    d->n_meta = n;
     for (size_t i = 0; i < d->n_tags; i++) {
         tags[i] = d->tags[i];
         AL_TRY(redact_into(&tags[i], total, a, err));

@@ -114,13 +114,12 @@ static void test_a_document_is_found_once_with_its_best_chunk(void **state)
     (void)state;
     struct core c;
     core_open(&c, 1);
-    char *text = calloc(1, 30000);
-    assert_non_null(text);
+    struct al_buf text;
+    al_buf_init(&text, NULL, 0);
     for (int i = 0; i < 60; i++)
-        strncat(text, "Ordinary words about the scheduler and its pool of workers fill this page.\n\n",
-                100);
-    strncat(text, "The quokka partition is pruned at midnight.\n", 100);
-    core_put(&c, SPACE_A, "long", "", text);
+        al_buf_cstr(&text, "Ordinary words about the scheduler and its pool of workers fill this page.\n\n");
+    al_buf_cstr(&text, "The quokka partition is pruned at midnight.\n");
+    core_put(&c, SPACE_A, "long", "", text.p);
     struct al_query_result r =
         core_search(&c, "quokka partition pruned", AL_MODE_HYBRID, 10, A, 1);
     assert_int_equal(r.n_hits, 1);
@@ -129,7 +128,7 @@ static void test_a_document_is_found_once_with_its_best_chunk(void **state)
     assert_int_equal(h->chunk, h->doc->n_chunks - 1);
     assert_true(al_str_find(h->snippet.text, AL_STR("quokka"), 0) != SIZE_MAX);
     assert_true(h->snippet.n_highlights > 0);
-    free(text);
+    al_buf_fini(&text);
     core_close(&c);
 }
 

@@ -106,6 +106,9 @@ Airlore__V1__Item *al_msg_item(struct al_coordinator *c, struct al_arena *a, con
 /* A metadata value of a document, empty when absent. */
 struct al_str al_doc_find_meta(const struct al_doc *d, const char *key);
 
+/* Metadata that is the server's own: kept with the document, not shown as what the client gave. */
+bool al_meta_is_internal(struct al_str key);
+
 /* Wait for a read-your-writes token; "" is none. */
 AL_NODISCARD enum al_code al_wait_token(struct al_coordinator *c, struct al_rpc_call *call,
                                         const char *token, struct al_arena *a, struct al_err *err);

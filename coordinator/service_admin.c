@@ -110,6 +110,24 @@ static char *next_page(struct al_arena *a, size_t to, size_t n)
 
 /* ---- who and what ---- */
 
+/* Ids of the teams that a key reads, its own first. */
+static bool fill_readable(struct al_arena *a, const struct al_key *k,
+                          Airlore__V1__WhoAmIResponse *m)
+{
+    m->readable_teams = al_msg_list(a, k->n_readable + 1);
+    if (!m->readable_teams)
+        return false;
+    m->readable_teams[m->n_readable_teams++] = m->team;
+    for (size_t i = 0; i < k->n_readable; i++) {
+        if (strcmp(k->readable[i], k->team) == 0)
+            continue;
+        m->readable_teams[m->n_readable_teams] = al_msg_str(a, al_str_c(k->readable[i]));
+        if (!m->readable_teams[m->n_readable_teams++])
+            return false;
+    }
+    return true;
+}
+
 AL_UNARY(al_serve_who_am_i)
 {
     (void)req;
@@ -122,16 +140,14 @@ AL_UNARY(al_serve_who_am_i)
         return al_msg_no_memory(err);
     const char *space = al_directory_space_name(c->directory, cred->own_space, a);
     m->key = k->name;
-    m->team = al_arena_printf(a, "teams/%s", cred->key->team);
-    m->deployment = k->deployment;
+    m->team = al_msg_str(a, al_str_c(cred->key->team));
+    m->deployment = al_msg_str(a, al_str_c(cred->key->deployment));
     m->roles = k->roles;
     m->n_roles = k->n_roles;
-    m->readable_teams = k->readable_teams;
-    m->n_readable_teams = k->n_readable_teams;
     m->default_space = space ? al_msg_str(a, al_str_c(space)) : NULL;
     m->expire_time = k->expire_time;
     m->server_admin = cred->key->role == AL_ROLE_ADMIN;
-    if (!m->team || !m->default_space)
+    if (!m->team || !m->deployment || !m->default_space || !fill_readable(a, cred->key, m))
         return al_msg_no_memory(err);
     *ret_reply = &m->base;
     return AL_OK;
@@ -199,6 +215,9 @@ AL_UNARY(al_serve_create_team)
     struct al_arena *a = al_rpc_call_arena(call);
     struct al_team t;
     AL_TRY(al_credential_require(al_call_credential(call), AL_ROLE_ADMIN, err));
+    if (m->team && m->team->display_name[0] && strcmp(m->team->display_name, m->team_id) != 0)
+        return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",
+                         "team: display names are not there yet");
     AL_TRY(al_directory_add_team(c->directory, m->team_id, &t, err));
     if (m->team && m->team->named_in_community) {
         AL_TRY(al_directory_set_team_named(c->directory, t.name, true, err));

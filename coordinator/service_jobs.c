@@ -258,7 +258,13 @@ AL_UNARY(al_serve_cancel_job)
     struct al_job j;
     AL_TRY(al_credential_require(al_call_credential(call), AL_ROLE_CONTRIBUTOR, err));
     AL_TRY(get_job(c, call, m->name, a, &j, err));
-    AL_TRY(al_jobs_cancel(c->jobs, id_of(m->name), a, &j, err));
+    struct al_err ended = {0};
+    enum al_code code = al_jobs_cancel(c->jobs, id_of(m->name), a, &j, &ended);
+    if (code != AL_OK && code != AL_FAILED_PRECONDITION) { /* one that has ended is no error */
+        if (err)
+            *err = ended;
+        return code;
+    }
     Airlore__V1__CancelJobResponse *out =
         al_msg_new(a, &airlore__v1__cancel_job_response__descriptor);
     if (!out || !(out->job = msg_job(c, a, &j)))

@@ -192,6 +192,8 @@ static bool fill_lists(struct al_arena *a, const struct al_doc *d, Airlore__V1__
             return false;
     }
     for (size_t i = 0; i < d->n_meta; i++) {
+        if (al_meta_is_internal(d->meta[i].key))
+            continue;
         Airlore__V1__Hit__MetadataEntry *e =
             al_msg_new(a, &airlore__v1__hit__metadata_entry__descriptor);
         if (!e)

@@ -13,6 +13,7 @@ from common import ROOT, Result, c_files, files, is_test, relative, text_of
 CONTRACT = ROOT / "proto/airlore/v1/common.proto"
 ERRORS_PAGE = ROOT / "docs/errors.md"
 _RAISE = re.compile(r'\b(?:AL_FAIL_R|al_err_set)\s*\((?:[^;"]|\n){0,200}?"([A-Z][A-Z0-9_]{2,})"')
+_WITH_CODE = re.compile(r'\bAL_FAIL_R\s*\(\s*[^,]+,\s*AL_([A-Z_]+),\s*"([A-Z][A-Z0-9_]{2,})"')
 _ASSIGN = re.compile(r'\.?\breason\s*=\s*"([A-Z][A-Z0-9_]{2,})"')
 _VALUE = re.compile(r"((?:^[ \t]*//[^\n]*\n)+)[ \t]*ERROR_REASON_(\w+)\s*=\s*(\d+);", re.M)
 
@@ -42,6 +43,21 @@ def raised_reasons() -> dict[str, list[str]]:
     return found
 
 
+def other_codes(known: dict[str, tuple[int, str, str]]) -> list[str]:
+    """Places that raise a reason with another status than the contract says. The clients' own libraries are not looked at."""
+    findings = []
+    for path in c_files():
+        if is_test(path) or relative(path).startswith(("clients/", "airlored/")):
+            continue
+        source = csource.blank(text_of(path), keep_text=True)
+        for match in _WITH_CODE.finditer(source):
+            code, name = match.groups()
+            if name in known and known[name][1] != code:
+                findings.append(f"{relative(path)}:{csource.line_of(source, match.start())}: reason '{name}' goes with "
+                                f"{known[name][1]} in the contract, here with {code}")
+    return findings
+
+
 def reasons() -> Result:
     """Every stable reason that the sources raise is a value of ErrorReason in the contract."""
     known, raised = contract_reasons(), raised_reasons()
@@ -50,6 +66,7 @@ def reasons() -> Result:
         if name not in known and name not in rules.LOCAL_REASONS:
             more = f" and {len(places) - 1} more" if len(places) > 1 else ""
             findings.append(f"{places[0]}{more}: reason '{name}' is not in ErrorReason (proto/airlore/v1/common.proto)")
+    findings += other_codes(known)
     return Result(len(raised), "reasons", findings, f"{len(known)} in the contract")
 
 
@@ -70,7 +87,10 @@ def errors_page() -> str:
             lines.append(f"| `{name}` | {code} | {text} |")
     lines += ["", "A failure without a reason of its own carries the name of its status (`NOT_FOUND`, `INTERNAL`) as reason.", "",
               "Reasons that never travel, and so are not in the contract:", ""]
-    lines += [f"- `{name}`: {why}" for name, why in sorted(rules.LOCAL_REASONS.items())]
+    by_why: dict[str, list[str]] = {}
+    for name, why in rules.LOCAL_REASONS.items():
+        by_why.setdefault(why, []).append(f"`{name}`")
+    lines += [f"- {why}: {', '.join(sorted(names))}" for why, names in by_why.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -40,7 +40,8 @@ struct al_target {
 };
 
 /* Hash of all that decides what is stored, for the comparison with what is there (al_shard_get_hash). */
-void al_item_hash(const struct al_item *it, const struct al_embedder *e, uint8_t ret[32]);
+void al_item_hash(const struct al_item *it, struct al_str source, const struct al_embedder *e,
+                  uint8_t ret[32]);
 
 /* Make the document. Everything in the arena; *ret has vectors. *ret_redactions: secrets taken out. Errors: those of al_redact,
  * al_document_read, al_doc_check; CONTENT_EMPTY when nothing is left to search; BAD_VECTOR. */

@@ -19,7 +19,7 @@ enum al_search_mode { AL_MODE_HYBRID = 1, AL_MODE_VECTOR = 2, AL_MODE_TEXT = 3 }
 enum al_fusion { AL_FUSION_MIN_MAX = 1, AL_FUSION_RRF = 2 };
 
 #define AL_QUERY_K_MAX 1000u
-#define AL_QUERY_TEXT_BYTES_MAX (32u << 10)
+#define AL_QUERY_TEXT_BYTES_MAX (64u << 10)
 #define AL_QUERY_TERMS_MAX 512u
 
 struct al_query {

@@ -1,5 +1,6 @@
 /* omp.h - for the clang-tidy check only: clang's own OpenMP header is another package, gcc's does
  * not parse with clang. */
+#pragma once
 #ifdef __cplusplus
 extern "C" {
 #endif
