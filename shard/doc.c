@@ -82,14 +82,14 @@ void al_doc_encode(const struct al_doc *d, struct al_buf *b)
 
 static enum al_code fail_malformed(struct al_err *err)
 {
-    return AL_FAIL_R(err, AL_DATA_LOSS, "BAD_DOCUMENT", "document: encoding is damaged");
+    return AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT", "document: encoding is damaged");
 }
 
 static enum al_code read_head(struct al_reader *r, struct al_doc_head *h, struct al_err *err)
 {
     uint8_t format = al_reader_u8(r);
     if (format > FORMAT && !r->failed)
-        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "FORMAT_NEWER",
+        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "FORMAT_TOO_NEW",
                          "document: format %u was written by a newer version", format);
     h->space = al_reader_u32le(r);
     h->docno = al_reader_u64le(r);
@@ -294,7 +294,7 @@ static enum al_code check_chunks(const struct al_doc *d, struct al_err *err)
     for (size_t i = 0; i < d->n_chunks; i++) {
         const struct al_chunk *c = &d->chunks[i];
         if (c->start < last || c->end < c->start || c->end > d->body.n)
-            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_CHUNK",
+            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "OUT_OF_RANGE",
                              "document: chunk %zu spans bytes %u to %u of %zu, after a start of %u",
                              i, c->start, c->end, d->body.n, last);
         AL_TRY(check_size("a heading", c->heading.n, AL_DOC_TEXT_BYTES_MAX, err));
@@ -314,7 +314,7 @@ static enum al_code check_vectors(const struct al_doc *d, uint32_t dim, struct a
             return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "NOT_FINITE",
                              "document: vector of chunk %zu is not finite", i);
         if (sum > 0 && fabs(sqrt(sum) - 1.0) > 0.01)
-            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "NOT_UNIT",
+            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "OUT_OF_RANGE",
                              "document: vector of chunk %zu has length %.3f, not 1", i, sqrt(sum));
     }
     return AL_OK;
@@ -323,11 +323,11 @@ static enum al_code check_vectors(const struct al_doc *d, uint32_t dim, struct a
 enum al_code al_doc_check(const struct al_doc *d, uint32_t dim, struct al_err *err)
 {
     if (d->id.n == 0 || d->id.n > AL_DOC_ID_BYTES_MAX)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ID",
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT",
                          "document: id is %zu bytes, must be 1 to %u", d->id.n,
                          AL_DOC_ID_BYTES_MAX);
     if (d->visibility < AL_VIS_DEPLOYMENT || d->visibility > AL_VIS_COMMUNITY)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_VISIBILITY", "document: visibility %d",
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ENUM", "document: visibility %d",
                          (int)d->visibility);
     AL_TRY(check_texts(d, err));
     AL_TRY(check_chunks(d, err));

@@ -193,7 +193,7 @@ static void test_changed_bytes_never_crash(void **state)
     struct al_doc got;
     struct al_err err;
     assert_int_equal(al_doc_decode(al_buf_view(&c.b), &c.a, &got, &err), AL_FAILED_PRECONDITION);
-    assert_string_equal(err.reason, "FORMAT_NEWER");
+    assert_string_equal(err.reason, "FORMAT_TOO_NEW");
     uncode(&c);
 }
 
@@ -270,18 +270,18 @@ static void test_check(void **state)
     } while (0)
     CASE("good", NULL, d.vectors = unit);
     CASE("no vectors", NULL, d.vectors = NULL);
-    CASE("no id", "BAD_ID", d.id.n = 0);
-    CASE("long id", "BAD_ID", d.id = ((struct al_str){big, AL_DOC_ID_BYTES_MAX + 1}));
-    CASE("visibility", "BAD_VISIBILITY", d.visibility = 0);
+    CASE("no id", "BAD_FORMAT", d.id.n = 0);
+    CASE("long id", "BAD_FORMAT", d.id = ((struct al_str){big, AL_DOC_ID_BYTES_MAX + 1}));
+    CASE("visibility", "BAD_ENUM", d.visibility = 0);
     CASE("long title", "TOO_LARGE", d.title = ((struct al_str){big, sizeof(big)}));
     CASE("tags", "TOO_LARGE", d.tags = many_tags; d.n_tags = AL_DOC_TAGS_MAX + 1);
     CASE("meta", "TOO_LARGE", d.n_meta = AL_DOC_META_MAX + 1);
     CASE("chunks", "TOO_LARGE", d.n_chunks = AL_DOC_CHUNKS_MAX + 1);
     CASE("body", "TOO_LARGE", d.body.n = AL_DOC_BODY_BYTES_MAX + 1);
-    CASE("chunk beyond", "BAD_CHUNK", d.chunks = beyond; d.n_chunks = 1);
-    CASE("chunk backwards", "BAD_CHUNK", d.chunks = backwards; d.n_chunks = 2);
-    CASE("chunk inside out", "BAD_CHUNK", d.chunks = inside_out; d.n_chunks = 1);
-    CASE("not unit", "NOT_UNIT", d.vectors = not_unit);
+    CASE("chunk beyond", "OUT_OF_RANGE", d.chunks = beyond; d.n_chunks = 1);
+    CASE("chunk backwards", "OUT_OF_RANGE", d.chunks = backwards; d.n_chunks = 2);
+    CASE("chunk inside out", "OUT_OF_RANGE", d.chunks = inside_out; d.n_chunks = 1);
+    CASE("not unit", "OUT_OF_RANGE", d.vectors = not_unit);
     CASE("infinite", "NOT_FINITE", d.vectors = infinite);
 #undef CASE
 }

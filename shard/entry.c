@@ -29,9 +29,9 @@ static bool is_row(enum al_op_kind kind)
 static enum al_code check_row(const struct al_op *op, struct al_err *err)
 {
     if (op->table == 0)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_TABLE", "row: table 0");
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "OUT_OF_RANGE", "row: table 0");
     if (op->id.n == 0 || op->id.n > AL_DOC_ID_BYTES_MAX)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ID",
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT",
                          "row: key is %zu bytes, must be 1 to %u", op->id.n, AL_DOC_ID_BYTES_MAX);
     if (op->value.n > AL_ROW_VALUE_BYTES_MAX)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE",
@@ -43,19 +43,19 @@ static enum al_code check_row(const struct al_op *op, struct al_err *err)
 static enum al_code check_op(const struct al_op *op, uint32_t dim, struct al_err *err)
 {
     if (op->kind < AL_OP_PUT_DOC || op->kind > AL_OP_DELETE_ROW)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_OP", "write: kind %d", (int)op->kind);
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ENUM", "write: kind %d", (int)op->kind);
     if (op->condition > AL_IF_VERSION)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_OP", "write: condition %d",
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ENUM", "write: condition %d",
                          (int)op->condition);
     if (is_row(op->kind))
         return check_row(op, err);
     if (op->kind == AL_OP_PUT_DOC) {
         if (!op->doc)
-            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_OP", "write: no document given");
+            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ENUM", "write: no document given");
         return al_doc_check(op->doc, dim, err);
     }
     if (op->id.n == 0 || op->id.n > AL_DOC_ID_BYTES_MAX)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ID",
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT",
                          "document: id is %zu bytes, must be 1 to %u", op->id.n,
                          AL_DOC_ID_BYTES_MAX);
     return AL_OK;
@@ -148,7 +148,7 @@ enum al_code al_entry_seal(struct al_buf *b, uint64_t index, uint64_t epoch, uin
 
 static enum al_code fail_damaged(uint64_t index, struct al_err *err)
 {
-    return AL_FAIL_R(err, AL_DATA_LOSS, "BAD_LOG", "log entry %" PRIu64 ": damaged", index);
+    return AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT", "log entry %" PRIu64 ": damaged", index);
 }
 
 static bool read_doc(struct al_reader *r, struct al_entry_op *op)
@@ -190,7 +190,7 @@ static bool read_op(struct al_reader *r, struct al_entry_op *op)
 static enum al_code check_frame(struct al_str bytes, uint64_t index, struct al_err *err)
 {
     if (bytes.n && (uint8_t)bytes.p[0] > FORMAT)
-        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "FORMAT_NEWER",
+        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "FORMAT_TOO_NEW",
                          "log entry %" PRIu64 ": format %u was written by a newer version", index,
                          (uint8_t)bytes.p[0]);
     if (bytes.n < HEAD_BYTES + CRC_BYTES || (uint8_t)bytes.p[0] != FORMAT)

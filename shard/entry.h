@@ -54,8 +54,8 @@ void al_entry_encode(const struct al_op *ops, size_t n_ops, uint32_t dim,
 AL_NODISCARD enum al_code al_entry_seal(struct al_buf *b, uint64_t index, uint64_t epoch,
                                         uint64_t time_ms, struct al_err *err);
 
-/* Decode; views borrow from bytes, the array lives in a. AL_DATA_LOSS, reason BAD_LOG;
- * AL_FAILED_PRECONDITION, reason FORMAT_NEWER. */
+/* Decode; views borrow from bytes, the array lives in a. AL_DATA_LOSS, reason DATA_CORRUPT;
+ * AL_FAILED_PRECONDITION, reason FORMAT_TOO_NEW. */
 AL_NODISCARD enum al_code al_entry_decode(struct al_str bytes, uint64_t index, struct al_arena *a,
                                           struct al_entry *ret, struct al_err *err);
 

@@ -138,11 +138,11 @@ static void test_every_damage_is_found(void **state)
         c.b.p[bit / 8] = (char)(c.b.p[bit / 8] ^ (1 << bit % 8));
     }
     assert_int_equal(al_entry_decode(al_buf_view(&c.b), 43, &c.a, &e, &err), AL_DATA_LOSS);
-    assert_string_equal(err.reason, "BAD_LOG");
+    assert_string_equal(err.reason, "DATA_CORRUPT");
     c.b.p[0] = 9;
     assert_int_equal(al_entry_decode(al_buf_view(&c.b), 42, &c.a, &e, &err),
                      AL_FAILED_PRECONDITION);
-    assert_string_equal(err.reason, "FORMAT_NEWER");
+    assert_string_equal(err.reason, "FORMAT_TOO_NEW");
     uncode(&c);
 }
 

@@ -140,7 +140,7 @@ enum al_code al_chunk_row_decode(struct al_str bytes, struct al_chunk_row *ret, 
     struct al_reader r = al_reader_of(bytes);
     uint8_t format = al_reader_u8(&r);
     if (format > CHUNK_FORMAT && !r.failed)
-        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "FORMAT_NEWER",
+        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "FORMAT_TOO_NEW",
                          "vectors: format %u was written by a newer version", format);
     struct al_chunk_row c = {0};
     (void)al_reader_u16be(&r);
@@ -150,10 +150,10 @@ enum al_code al_chunk_row_decode(struct al_str bytes, struct al_chunk_row *ret, 
     c.dim = al_reader_u32le(&r);
     uint64_t floats = (uint64_t)c.n_chunks * c.dim;
     if (r.failed || format != CHUNK_FORMAT || floats > (uint64_t)(r.end - r.p) / sizeof(float))
-        return AL_FAIL_R(err, AL_DATA_LOSS, "BAD_VECTORS", "vectors: encoding is damaged");
+        return AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT", "vectors: encoding is damaged");
     c.vectors = al_reader_bytes(&r, (size_t)floats * sizeof(float));
     if (!al_reader_done(&r))
-        return AL_FAIL_R(err, AL_DATA_LOSS, "BAD_VECTORS", "vectors: encoding is damaged");
+        return AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT", "vectors: encoding is damaged");
     *ret = c;
     return AL_OK;
 }

@@ -58,7 +58,7 @@ struct al_chunk_row {
     struct al_str vectors;
 };
 void al_chunk_row_encode(const struct al_chunk_row *c, struct al_buf *b);
-/* Views borrow from bytes. AL_DATA_LOSS, AL_FAILED_PRECONDITION (FORMAT_NEWER). */
+/* Views borrow from bytes. AL_DATA_LOSS, AL_FAILED_PRECONDITION (FORMAT_TOO_NEW). */
 AL_NODISCARD enum al_code al_chunk_row_decode(struct al_str bytes, struct al_chunk_row *ret,
                                               struct al_err *err);
 

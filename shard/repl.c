@@ -157,7 +157,7 @@ static enum al_code load(struct al_repl *r, const struct al_repl_disk *d, struct
 {
     if (d->log_first == 0 || d->applied > d->log_last || d->log_first > d->log_last + 1 ||
         d->applied + 1 < d->log_first || d->log_last - d->applied > AL_REPL_TAIL_MAX)
-        return AL_FAIL_R(err, AL_DATA_LOSS, "BAD_LOG",
+        return AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT",
                          "log: holds %" PRIu64 " to %" PRIu64 ", applied %" PRIu64, d->log_first,
                          d->log_last, d->applied);
     size_t n_tail = (size_t)(d->log_last - d->applied);
@@ -374,7 +374,7 @@ static enum al_code check_pull(const struct al_repl *r, const struct al_repl_pul
                                uint32_t *ret_member, struct al_err *err)
 {
     if (r->role != AL_REPL_PRIMARY)
-        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "NOT_PRIMARY",
+        return AL_FAIL_R(err, AL_UNAVAILABLE, "NOT_PRIMARY",
                          "shard: this replica is not the primary");
     if (p->epoch != r->record.epoch && !(BUG(OLD_ACK) && p->epoch < r->record.epoch))
         return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "STALE_EPOCH",
@@ -439,7 +439,7 @@ static enum al_code check_set(const struct al_repl *r, uint32_t set, struct al_e
 {
     uint32_t all = bit(r->record.n_members) - 1;
     if (r->role != AL_REPL_PRIMARY)
-        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "NOT_PRIMARY",
+        return AL_FAIL_R(err, AL_UNAVAILABLE, "NOT_PRIMARY",
                          "shard: this replica is not the primary");
     if ((set & ~all) || !(set & bit(r->me)))
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_SET", "in-sync set: %#x of %#x", set, all);

@@ -319,7 +319,7 @@ static enum al_code decode_write_id(struct al_str bytes, const struct al_write_r
     struct al_reader r = al_reader_of(bytes);
     uint8_t format = al_reader_u8(&r);
     if (format > WRITE_ID_FORMAT && !r.failed)
-        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "FORMAT_NEWER",
+        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "FORMAT_TOO_NEW",
                          "write id: format %u was written by a newer version", format);
     uint64_t time_ms = al_reader_u64le(&r);
     uint64_t index = al_reader_u64le(&r);
@@ -331,7 +331,7 @@ static enum al_code decode_write_id(struct al_str bytes, const struct al_write_r
     for (size_t i = 0; i < outcomes.n && i < req->n_ops; i++)
         ret_outcomes[i] = (enum al_outcome)(uint8_t)outcomes.p[i];
     if (outcomes.n != req->n_ops)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "WRITE_ID_REUSED",
+        return AL_FAIL_R(err, AL_ALREADY_EXISTS, "ID_REUSED",
                          "write id: was used for a write of %zu ops", outcomes.n);
     return AL_OK;
 }
@@ -355,7 +355,7 @@ enum al_code al_apply_find_write_id(struct al_apply *x, const struct al_write_re
     if (item) {
         *ret_first = item->request;
         if ((*ret_first)->n_ops != req->n_ops)
-            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "WRITE_ID_REUSED",
+            return AL_FAIL_R(err, AL_ALREADY_EXISTS, "ID_REUSED",
                              "write id: was used for a write of %zu ops", (*ret_first)->n_ops);
         return AL_OK;
     }

@@ -245,7 +245,7 @@ static enum al_code check_writable(struct al_shard *s, struct al_err *err)
     if (!may_recover)
         return AL_DATA_LOSS;
     if (!al_clock_has_passed(s->opt.clock, s->reopen_after_ns))
-        return AL_FAIL_R(err, AL_UNAVAILABLE, "STORE_DOWN", "shard: the store could not be opened");
+        return AL_FAIL_R(err, AL_UNAVAILABLE, "SHARD_UNAVAILABLE", "shard: the store could not be opened");
     bool present = false;
     return al_shard_reopen(s, &present, err);
 }
@@ -304,7 +304,7 @@ static enum al_code check_behind(struct al_shard *s, struct al_err *err)
 {
     uint64_t rows = al_segset_growing_rows(s->segs);
     if (s->has_upkeep && rows > 2ull * BEHIND_FACTOR * s->opt.seal_rows)
-        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "SEAL_BEHIND",
+        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "QUEUE_FULL",
                          "shard: %" PRIu64 " chunks wait to be sealed", rows);
     return AL_OK;
 }

@@ -61,7 +61,7 @@ enum al_code al_shard_acquire_store(struct al_shard *s, struct al_store **ret, s
         return AL_OK;
     }
     pthread_rwlock_unlock(&s->store_lock);
-    return AL_FAIL_R(err, AL_UNAVAILABLE, "STORE_DOWN", "shard %u: the store could not be opened",
+    return AL_FAIL_R(err, AL_UNAVAILABLE, "SHARD_UNAVAILABLE", "shard %u: the store could not be opened",
                      s->opt.id.v);
 }
 

@@ -41,7 +41,7 @@ static enum al_code read_vectors(struct al_shard *s, struct al_store *st, struct
     struct al_chunk_row row;
     AL_TRY(al_chunk_row_decode(al_buf_view(&b), &row, err));
     if (row.n_chunks != d->n_chunks || (row.dim && row.dim != s->opt.dim))
-        return AL_FAIL_R(err, AL_DATA_LOSS, "BAD_VECTORS", "vectors: not those of the document");
+        return AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT", "vectors: not those of the document");
     return al_chunk_row_vectors(&row, a, &d->vectors, err);
 }
 
@@ -63,7 +63,7 @@ static enum al_code read_doc(struct al_shard *s, struct al_store *st, const stru
 static enum al_code check_id(struct al_str id, struct al_err *err)
 {
     if (id.n == 0 || id.n > AL_DOC_ID_BYTES_MAX)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ID", "id is %zu bytes, must be 1 to %u",
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT", "id is %zu bytes, must be 1 to %u",
                          id.n, AL_DOC_ID_BYTES_MAX);
     return AL_OK;
 }
@@ -218,7 +218,7 @@ enum al_code al_shard_list_docs(struct al_shard *s, const struct al_list_query *
 {
     AL_TRY(al_shard_check_open(s, err));
     if (q->limit == 0 || q->limit > PAGE_MAX)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_LIMIT",
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "OUT_OF_RANGE",
                          "list: limit is %u, must be 1 to %u", q->limit, PAGE_MAX);
     struct al_store *st = NULL;
     AL_TRY(al_shard_acquire_store(s, &st, err));
@@ -289,7 +289,7 @@ enum al_code al_shard_scan_rows(struct al_shard *s, uint8_t table, uint32_t spac
 {
     AL_TRY(al_shard_check_open(s, err));
     if (prefix.n > AL_DOC_ID_BYTES_MAX || after.n > AL_DOC_ID_BYTES_MAX)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ID", "rows: key longer than %u bytes",
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT", "rows: key longer than %u bytes",
                          AL_DOC_ID_BYTES_MAX);
     struct al_key first = al_key_row(table, space, prefix);
     struct al_key last = al_key_row(table, space, after);

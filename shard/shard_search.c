@@ -20,7 +20,7 @@ static enum al_code check_query(struct al_shard *s, const struct al_leg_query *q
     AL_TRY(al_shard_check_open(s, err));
     AL_TRY(check_spaces(q->spaces, q->n_spaces, err));
     if (legs && (q->depth == 0 || q->depth > DEPTH_MAX))
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_LIMIT",
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "OUT_OF_RANGE",
                          "search: depth is %u, must be 1 to %u", q->depth, DEPTH_MAX);
     for (uint32_t i = 0; q->vector && i < s->opt.dim; i++) {
         if (!isfinite(q->vector[i]))

@@ -79,7 +79,7 @@ static enum al_code check_format(struct al_shard *s, struct al_str bytes, struct
     struct al_reader r = al_reader_of(bytes);
     uint8_t format = al_reader_u8(&r);
     if (format > FORMAT && !r.failed)
-        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "FORMAT_NEWER",
+        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "FORMAT_TOO_NEW",
                          "store: format %u was written by a newer version", format);
     uint32_t dim = al_reader_u32le(&r);
     uint32_t id = al_reader_u32le(&r);
@@ -89,7 +89,7 @@ static enum al_code check_format(struct al_shard *s, struct al_str bytes, struct
     if (!al_reader_done(&r) || format != FORMAT)
         return AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "store: 'format' is damaged");
     if (dim != s->opt.dim)
-        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "DIMENSION_MISMATCH",
+        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "EMBEDDER_MISMATCH",
                          "store: holds vectors of %u dimensions, %u were asked for", dim,
                          s->opt.dim);
     if (id != s->opt.id.v)
@@ -155,7 +155,7 @@ static enum al_code decode_record(struct al_str bytes, struct al_repl_record *re
     struct al_reader r = al_reader_of(bytes);
     uint8_t format = al_reader_u8(&r);
     if (format > RECORD_FORMAT && !r.failed)
-        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "FORMAT_NEWER",
+        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "FORMAT_TOO_NEW",
                          "store: record format %u was written by a newer version", format);
     struct al_repl_record rec = {0};
     rec.epoch = al_reader_u64le(&r);
@@ -280,7 +280,7 @@ static enum al_code walk_log(struct al_shard *s, struct log_state *l, struct al_
     for (; code == AL_OK && ops->iter_valid(it); ops->iter_next(it)) {
         uint64_t index = 0;
         if (!al_key_u64_parse(ops->iter_key(it), &index) || index != l->last + 1) {
-            code = AL_FAIL_R(err, AL_DATA_LOSS, "BAD_LOG", "log: entry %" PRIu64 " is missing",
+            code = AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT", "log: entry %" PRIu64 " is missing",
                              l->last + 1);
             break;
         }
@@ -307,7 +307,7 @@ static enum al_code read_log_state(struct al_shard *s, struct log_state *l, stru
     s->log_bytes_trimmed = 0;
     enum al_code code = walk_log(s, l, err);
     if (code == AL_OK && l->last < l->applied)
-        code = AL_FAIL_R(err, AL_DATA_LOSS, "BAD_LOG",
+        code = AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT",
                          "log: ends at %" PRIu64 ", applied is %" PRIu64, l->last, l->applied);
     if (code != AL_DATA_LOSS)
         return code;

@@ -297,7 +297,7 @@ static void test_write_ids_repeat_the_first_answer(void **state)
         struct al_err err;
         assert_int_equal(al_shard_write(f.s, both, 2, id, AL_DEADLINE_NONE, &f.a, &r, &err),
                          AL_INVALID_ARGUMENT);
-        assert_string_equal(err.reason, "WRITE_ID_REUSED");
+        assert_string_equal(err.reason, "ID_REUSED");
         al_fake_clock_step_ms(&clock, 24ull * 3600 * 1000 + 1);
         struct al_write_result later = fx_write(f.s, &f.a, &op, 77);
         assert_false(later.repeated); /* its time was over */
@@ -354,13 +354,13 @@ static void test_bad_input_is_refused(void **state)
         const char *reason;
     } cases[] = {
         {"nan", {.kind = AL_OP_PUT_DOC, .doc = &nan}, "NOT_FINITE"},
-        {"long id", {.kind = AL_OP_PUT_DOC, .doc = &long_id}, "BAD_ID"},
-        {"no document", {.kind = AL_OP_PUT_DOC}, "BAD_OP"},
-        {"no kind", {.doc = &good}, "BAD_OP"},
-        {"table 0", {.kind = AL_OP_PUT_ROW, .id = AL_STR("k")}, "BAD_TABLE"},
-        {"empty key", {.kind = AL_OP_PUT_ROW, .table = 1}, "BAD_ID"},
-        {"empty id", {.kind = AL_OP_DELETE_DOC}, "BAD_ID"},
-        {"condition", {.kind = AL_OP_PUT_DOC, .doc = &good, .condition = 9}, "BAD_OP"},
+        {"long id", {.kind = AL_OP_PUT_DOC, .doc = &long_id}, "BAD_FORMAT"},
+        {"no document", {.kind = AL_OP_PUT_DOC}, "BAD_ENUM"},
+        {"no kind", {.doc = &good}, "BAD_ENUM"},
+        {"table 0", {.kind = AL_OP_PUT_ROW, .id = AL_STR("k")}, "OUT_OF_RANGE"},
+        {"empty key", {.kind = AL_OP_PUT_ROW, .table = 1}, "BAD_FORMAT"},
+        {"empty id", {.kind = AL_OP_DELETE_DOC}, "BAD_FORMAT"},
+        {"condition", {.kind = AL_OP_PUT_DOC, .doc = &good, .condition = 9}, "BAD_ENUM"},
     };
     uint8_t id[16] = {0};
     struct al_write_result r;
@@ -397,7 +397,7 @@ static void test_what_was_opened_must_fit(void **state)
     f.s = NULL;
     f.o.dim = 16;
     assert_int_equal(al_shard_open(&f.o, &other, &err), AL_FAILED_PRECONDITION);
-    assert_string_equal(err.reason, "DIMENSION_MISMATCH");
+    assert_string_equal(err.reason, "EMBEDDER_MISMATCH");
     f.o.dim = FX_DIM;
     f.o.slot_first = 5;
     f.o.slot_last = 5;
@@ -409,7 +409,7 @@ static void test_what_was_opened_must_fit(void **state)
     assert_int_not_equal(al_doc_slot(d.space, d.id), 5);
     assert_int_equal(al_shard_write(f.s, &op, 1, id, AL_DEADLINE_NONE, &f.a, &r, &err),
                      AL_FAILED_PRECONDITION);
-    assert_string_equal(err.reason, "WRONG_SHARD");
+    assert_string_equal(err.reason, "EPOCH_STALE");
     teardown(&f);
 }
 

@@ -17,7 +17,7 @@ static enum al_code check_slots(const struct al_shard *s, const struct al_op *op
         else if (ops[i].kind == AL_OP_DELETE_DOC)
             slot = al_doc_slot(ops[i].space, ops[i].id);
         if (slot < s->opt.slot_first || slot > s->opt.slot_last)
-            return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "WRONG_SHARD",
+            return AL_FAIL_R(err, AL_ABORTED, "EPOCH_STALE",
                              "op %zu: slot %u is not in shard %u", i, slot, s->opt.id.v);
     }
     return AL_OK;

@@ -67,7 +67,7 @@ struct al_store_options {
     struct al_log *log;
 };
 
-/* open: AL_FAILED_PRECONDITION, reason IN_USE, when another process has it; reason FORMAT_NEWER when it holds families
+/* open: AL_FAILED_PRECONDITION, reason IN_USE, when another process has it; reason FORMAT_TOO_NEW when it holds families
  * that are not known here; AL_DATA_LOSS, reason STORE_DAMAGED, when it cannot be opened whole (then salvage may). */
 struct al_store_factory {
     const char *name;

@@ -85,7 +85,7 @@ static enum al_code fail_open(char *text, const char *dir, struct al_err *err)
         code = AL_FAIL_R(err, AL_FAILED_PRECONDITION, "IN_USE",
                          "data folder '%s' is in use by another airlored", dir);
     else if (has(text, "olumn famil"))
-        code = AL_FAIL_R(err, AL_FAILED_PRECONDITION, "FORMAT_NEWER",
+        code = AL_FAIL_R(err, AL_FAILED_PRECONDITION, "FORMAT_TOO_NEW",
                          "store '%s': written by a newer version: %s", dir, text);
     else if (has(text, "No space left"))
         code = AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "DISK_FULL", "store '%s': %s", dir, text);

@@ -35,6 +35,7 @@ pkg-config|finds the libraries
 python3|build scripts
 dpkg-dev|unpacks the FAISS source package
 protobuf-compiler|descriptor set of the wire contract
+libprotobuf-dev|the well-known messages that the contract imports
 protobuf-c-compiler|C code of the wire contract
 libprotobuf-c-dev|messages on the wire
 libgrpc-dev|gRPC C core

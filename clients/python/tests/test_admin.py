@@ -40,7 +40,7 @@ def test_status(client: Client) -> None:
 
 
 def test_teams(client: Client) -> None:
-    made = client.create_team("weather", display_name="Weather desk")
+    made = client.create_team("weather")
     assert (made.id, made.name) == ("weather", "teams/weather")
     assert made.pseudonym
     assert client.get_team("weather").name == "teams/weather"

@@ -1,7 +1,7 @@
 /* airlore/doc.h - a document as a shard stores it, its attributes and its encoding.
  *
  * Attributes (all but body, chunks and vectors) are what filters see. The encoding carries a format version in its first
- * byte; an unknown newer one is refused with AL_FAILED_PRECONDITION, reason FORMAT_NEWER.
+ * byte; an unknown newer one is refused with AL_FAILED_PRECONDITION, reason FORMAT_TOO_NEW.
  *
  * Thread: any thread (pure functions).
  */
@@ -67,8 +67,8 @@ AL_NODISCARD enum al_code al_doc_decode_attributes(struct al_str bytes, struct a
                                                    struct al_doc *ret, struct al_err *err);
 
 /* Check limits and shapes (ids, counts, chunk spans inside the body and at ascending offsets, vectors finite and of unit
- * length within 1 %, or zero). dim: of the shard. AL_INVALID_ARGUMENT with reasons BAD_ID, BAD_VISIBILITY, TOO_LARGE, BAD_CHUNK,
- * NOT_FINITE, NOT_UNIT. */
+ * length within 1 %, or zero). dim: of the shard. AL_INVALID_ARGUMENT with reasons BAD_FORMAT, BAD_ENUM, TOO_LARGE, OUT_OF_RANGE,
+ * NOT_FINITE, OUT_OF_RANGE. */
 AL_NODISCARD enum al_code al_doc_check(const struct al_doc *d, uint32_t dim, struct al_err *err);
 
 /* The text of a chunk that is analysed and embedded: title, heading and the span, one a line, in the arena. */
