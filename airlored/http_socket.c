@@ -27,7 +27,7 @@ static int try_listen(const struct addrinfo *ai)
 
 static uint16_t port_of(int fd)
 {
-    struct sockaddr_storage sa;
+    struct sockaddr_storage sa = {0};
     socklen_t n = sizeof sa;
     if (getsockname(fd, (struct sockaddr *)&sa, &n) != 0)
         return 0;

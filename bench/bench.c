@@ -1,4 +1,5 @@
-/* airlore-bench: the measuring parts that are better in C than in a script. bench/run.py puts them together. */
+/* airlore-bench: the measuring parts that are better in C than in a script. bench/run.py puts them
+ * together. */
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,14 +9,15 @@
 
 static const struct {
     const char *name;
-    enum al_code (*run)(const struct bench_options *o, json_t **ret, struct al_err *err);
+    enum al_code (*run)(const struct al_bench_options *o, json_t **ret, struct al_err *err);
     const char *what;
 } commands[] = {
-    {"echo", bench_echo, "lib/rpc alone: decode a search, answer nothing (a server of its own)"},
-    {"search-inprocess", bench_inprocess, "search the data folder of a stopped server, one thread"},
-    {"rpc-unary", bench_rpc_unary, "Search on a running server"},
-    {"rpc-batch", bench_rpc_batch, "BatchSearch on a running server"},
-    {"rpc-whoami", bench_rpc_whoami, "WhoAmI on a running server: what any call costs"},
+    {"echo", al_bench_echo, "lib/rpc alone: decode a search, answer nothing (a server of its own)"},
+    {"search-inprocess", al_bench_inprocess,
+     "search the data folder of a stopped server, one thread"},
+    {"rpc-unary", al_bench_rpc_unary, "Search on a running server"},
+    {"rpc-batch", al_bench_rpc_batch, "BatchSearch on a running server"},
+    {"rpc-whoami", al_bench_rpc_whoami, "WhoAmI on a running server: what any call costs"},
 };
 
 static int usage(void)
@@ -40,7 +42,7 @@ static bool number(const char *text, uint64_t min, uint64_t max, uint32_t *ret)
     return true;
 }
 
-static bool take(int c, const char *arg, struct bench_options *o)
+static bool take(int c, const char *arg, struct al_bench_options *o)
 {
     uint32_t pid = 0;
     switch (c) {
@@ -62,9 +64,9 @@ static bool take(int c, const char *arg, struct bench_options *o)
         o->pid = (pid_t)pid;
         return true;
     case 'n':
-        return number(arg, 1, BENCH_CALLS_MAX, &o->n);
+        return number(arg, 1, AL_BENCH_CALLS_MAX, &o->n);
     case 'w':
-        return number(arg, 0, BENCH_CALLS_MAX, &o->warmup);
+        return number(arg, 0, AL_BENCH_CALLS_MAX, &o->warmup);
     case 'i':
         return number(arg, 1, 4096, &o->inflight);
     case 'b':
@@ -82,15 +84,19 @@ static bool take(int c, const char *arg, struct bench_options *o)
     }
 }
 
-static bool parse(int argc, char **argv, struct bench_options *o)
+static bool parse(int argc, char **argv, struct al_bench_options *o)
 {
-    static const struct option options[] = {
-        {"queries", required_argument, NULL, 'q'},  {"data", required_argument, NULL, 'd'},
-        {"server", required_argument, NULL, 's'},   {"key", required_argument, NULL, 'K'},
-        {"pid", required_argument, NULL, 'p'},      {"warmup", required_argument, NULL, 'w'},
-        {"inflight", required_argument, NULL, 'i'}, {"batch", required_argument, NULL, 'b'},
-        {"mode", required_argument, NULL, 'm'},     {"pool", no_argument, NULL, 'P'},
-        {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"queries", required_argument, NULL, 'q'},
+                                            {"data", required_argument, NULL, 'd'},
+                                            {"server", required_argument, NULL, 's'},
+                                            {"key", required_argument, NULL, 'K'},
+                                            {"pid", required_argument, NULL, 'p'},
+                                            {"warmup", required_argument, NULL, 'w'},
+                                            {"inflight", required_argument, NULL, 'i'},
+                                            {"batch", required_argument, NULL, 'b'},
+                                            {"mode", required_argument, NULL, 'm'},
+                                            {"pool", no_argument, NULL, 'P'},
+                                            {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "n:k:", options, NULL)) != -1;) {
         if (!take(c, optarg, o))
             return false;
@@ -100,7 +106,7 @@ static bool parse(int argc, char **argv, struct bench_options *o)
 
 int main(int argc, char **argv)
 {
-    struct bench_options o = {
+    struct al_bench_options o = {
         .n = 2000, .warmup = 200, .inflight = 8, .batch = 16, .k = 10, .mode = "hybrid"};
     if (argc < 2 || !parse(argc - 1, argv + 1, &o))
         return usage();
@@ -110,7 +116,7 @@ int main(int argc, char **argv)
         struct al_err err = {.msg = ""};
         json_t *doc = NULL;
         if (commands[i].run(&o, &doc, &err) == AL_OK) {
-            bench_print(doc);
+            al_bench_print(doc);
             return 0;
         }
         fprintf(stderr, "airlore-bench: %s: %s\n", argv[1], err.msg);

@@ -1,4 +1,5 @@
-/* The floor: lib/rpc alone. A server in a child process decodes a SearchRequest and answers with an empty SearchResponse. */
+/* The floor: lib/rpc alone. A server in a child process decodes a SearchRequest and answers with an
+ * empty SearchResponse. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,8 +31,8 @@ static enum al_code serve(const struct al_rpc_method *method, uint16_t *ret_port
                                         .descriptor_set_bytes = al_proto_descriptor_set_size};
     AL_AUTO(al_rpc_server) s = NULL;
     AL_TRY(al_rpc_server_create(&opt, &s, err));
-    AL_TRY(al_rpc_server_add_service(s, &airlore__v1__knowledge_service__descriptor, method, 1, NULL,
-                                     err));
+    AL_TRY(al_rpc_server_add_service(s, &airlore__v1__knowledge_service__descriptor, method, 1,
+                                     NULL, err));
     AL_TRY(al_rpc_server_listen(s, "127.0.0.1:0", NULL, ret_port, err));
     AL_TRY(al_rpc_server_start(s, err));
     *ret = al_take(s);
@@ -59,8 +60,8 @@ static int child(bool pool, int to_parent, int from_parent)
 static enum al_code start_child(bool pool, pid_t *ret_pid, int *ret_fd, uint16_t *ret_port,
                                 struct al_err *err)
 {
-    int up[2];
-    int down[2];
+    int up[2] = {-1, -1};
+    int down[2] = {-1, -1};
     if (pipe(up) != 0)
         return AL_FAIL_ERRNO(err, errno, "echo: pipe");
     if (pipe(down) != 0) {
@@ -88,18 +89,18 @@ static enum al_code start_child(bool pool, pid_t *ret_pid, int *ret_fd, uint16_t
     return AL_FAIL(err, AL_INTERNAL, "echo: the server did not start");
 }
 
-enum al_code bench_echo(const struct bench_options *o, json_t **ret, struct al_err *err)
+enum al_code al_bench_echo(const struct al_bench_options *o, json_t **ret, struct al_err *err)
 {
-    pid_t pid;
-    int fd;
+    pid_t pid = 0;
+    int fd = -1;
     uint16_t port = 0;
     AL_TRY(start_child(o->pool, &pid, &fd, &port, err));
     char target[32];
     snprintf(target, sizeof target, "127.0.0.1:%u", (unsigned)port);
-    struct bench_options mine = *o;
+    struct al_bench_options mine = *o;
     mine.server = target;
     mine.pid = pid;
-    enum al_code c = bench_rpc_unary(&mine, ret, err);
+    enum al_code c = al_bench_rpc_unary(&mine, ret, err);
     close(fd);
     (void)waitpid(pid, NULL, 0);
     if (c == AL_OK)

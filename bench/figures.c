@@ -8,15 +8,15 @@
 #include "airlore/str.h"
 #include "bench.h"
 
-static enum al_code add_query(struct bench_queries *q, const char *line, struct al_err *err)
+static enum al_code add_query(struct al_bench_queries *q, const char *line, struct al_err *err)
 {
     json_t *row = json_loads(line, 0, NULL);
     const char *text = row ? json_string_value(json_object_get(row, "text")) : NULL;
     enum al_code c = AL_OK;
     if (!text)
         c = AL_FAIL(err, AL_INVALID_ARGUMENT, "queries: line %zu: no text", q->n + 1);
-    else if (q->n == BENCH_QUERIES_MAX)
-        c = AL_FAIL(err, AL_INVALID_ARGUMENT, "queries: more than %u", BENCH_QUERIES_MAX);
+    else if (q->n == AL_BENCH_QUERIES_MAX)
+        c = AL_FAIL(err, AL_INVALID_ARGUMENT, "queries: more than %u", AL_BENCH_QUERIES_MAX);
     else if (!(q->text[q->n] = strdup(text)))
         c = AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "queries: out of memory");
     else
@@ -25,14 +25,18 @@ static enum al_code add_query(struct bench_queries *q, const char *line, struct 
     return c;
 }
 
-enum al_code bench_queries_read(const char *path, struct bench_queries *ret, struct al_err *err)
+enum al_code al_bench_queries_read(const char *path, struct al_bench_queries *ret,
+                                   struct al_err *err)
 {
     FILE *f = path ? fopen(path, "r") : NULL;
     if (!f)
         return AL_FAIL(err, AL_NOT_FOUND, "queries: '%s' cannot be read", path ? path : "");
-    struct bench_queries q = {calloc(BENCH_QUERIES_MAX, sizeof *q.text), 0};
-    enum al_code c =
-        q.text ? AL_OK : AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "queries: out of memory");
+    struct al_bench_queries q = {calloc(AL_BENCH_QUERIES_MAX, sizeof *q.text), 0};
+    if (!q.text) {
+        fclose(f);
+        return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "queries: out of memory");
+    }
+    enum al_code c = AL_OK;
     char *line = NULL;
     size_t cap = 0;
     while (c == AL_OK && getline(&line, &cap, f) > 0)
@@ -44,16 +48,16 @@ enum al_code bench_queries_read(const char *path, struct bench_queries *ret, str
     if (c == AL_OK)
         *ret = q;
     else
-        bench_queries_fini(&q);
+        al_bench_queries_fini(&q);
     return c;
 }
 
-void bench_queries_fini(struct bench_queries *q)
+void al_bench_queries_fini(struct al_bench_queries *q)
 {
     for (size_t i = 0; i < q->n; i++)
         free(q->text[i]);
     free(q->text);
-    *q = (struct bench_queries){0};
+    *q = (struct al_bench_queries){0};
 }
 
 static int by_value(const void *a, const void *b)
@@ -63,14 +67,14 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double percentile_us(const struct bench_run *r, double p)
+static double percentile_us(const struct al_bench_run *r, double p)
 {
     if (r->n == 0)
         return 0;
     return (double)r->latency_ns[(size_t)(p * (double)(r->n - 1))] / 1e3;
 }
 
-json_t *bench_run_json(const char *name, struct bench_run *r)
+json_t *al_bench_run_json(const char *name, struct al_bench_run *r)
 {
     if (r->n)
         qsort(r->latency_ns, r->n, sizeof *r->latency_ns, by_value);
@@ -80,12 +84,12 @@ json_t *bench_run_json(const char *name, struct bench_run *r)
                      "queries", (json_int_t)r->n_queries, "calls", (json_int_t)r->n, "failed",
                      (json_int_t)r->n_failed, "hits_per_query", (double)r->n_hits / n, "seconds",
                      wall / 1e9, "qps", (double)r->n_queries / wall * 1e9, "p50_us",
-                     percentile_us(r, .5), "p99_us", percentile_us(r, .99),
-                     "cpu_us_per_query", (double)r->cpu_ns / 1e3 / n, "client_cpu_us_per_query",
+                     percentile_us(r, .5), "p99_us", percentile_us(r, .99), "cpu_us_per_query",
+                     (double)r->cpu_ns / 1e3 / n, "client_cpu_us_per_query",
                      (double)r->client_cpu_ns / 1e3 / n);
 }
 
-uint64_t bench_cpu_ns(pid_t pid)
+uint64_t al_bench_cpu_ns(pid_t pid)
 {
     clockid_t clock = CLOCK_PROCESS_CPUTIME_ID;
     struct timespec t;
@@ -94,7 +98,7 @@ uint64_t bench_cpu_ns(pid_t pid)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-void bench_print(json_t *doc)
+void al_bench_print(json_t *doc)
 {
     json_dumpf(doc, stdout, JSON_REAL_PRECISION(9));
     putchar('\n');

@@ -1,4 +1,5 @@
-/* A search in this process: the very data folder of a server, opened without one. What it costs is what the server adds to. */
+/* A search in this process: the very data folder of a server, opened without one. What it costs is
+ * what the server adds to. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,7 +50,7 @@ static enum al_search_mode mode_of(const char *mode)
     return al_str_is(m, "vector") ? AL_MODE_VECTOR : AL_MODE_HYBRID;
 }
 
-static enum al_code one(struct inprocess *p, const struct bench_options *o, const char *text,
+static enum al_code one(struct inprocess *p, const struct al_bench_options *o, const char *text,
                         size_t *ret_hits, struct al_err *err)
 {
     /* The community, and the numbers that the first team of a server gets. */
@@ -71,14 +72,15 @@ static enum al_code one(struct inprocess *p, const struct bench_options *o, cons
     return c;
 }
 
-static enum al_code run(struct inprocess *p, const struct bench_options *o,
-                        const struct bench_queries *q, struct bench_run *r, struct al_err *err)
+static enum al_code run(struct inprocess *p, const struct al_bench_options *o,
+                        const struct al_bench_queries *q, struct al_bench_run *r,
+                        struct al_err *err)
 {
     struct al_clock *clock = al_clock_system();
     size_t hits;
     for (size_t i = 0; i < o->warmup; i++)
         AL_TRY(one(p, o, q->text[i % q->n], &hits, err));
-    uint64_t cpu = bench_cpu_ns(0);
+    uint64_t cpu = al_bench_cpu_ns(0);
     uint64_t start = al_clock_mono_ns(clock);
     for (size_t i = 0; i < o->n; i++) {
         uint64_t t = al_clock_mono_ns(clock);
@@ -87,29 +89,31 @@ static enum al_code run(struct inprocess *p, const struct bench_options *o,
         r->n_hits += hits;
     }
     r->wall_ns = al_clock_mono_ns(clock) - start;
-    r->cpu_ns = bench_cpu_ns(0) - cpu;
+    r->cpu_ns = al_bench_cpu_ns(0) - cpu;
     r->n = r->n_queries = o->n;
     if (r->n_hits == 0)
-        return AL_FAIL(err, AL_FAILED_PRECONDITION, "search: no hit at all; is the data folder loaded?");
+        return AL_FAIL(err, AL_FAILED_PRECONDITION,
+                       "search: no hit at all; is the data folder loaded?");
     return AL_OK;
 }
 
-enum al_code bench_inprocess(const struct bench_options *o, json_t **ret, struct al_err *err)
+enum al_code al_bench_inprocess(const struct al_bench_options *o, json_t **ret, struct al_err *err)
 {
     if (!o->data)
         return AL_FAIL(err, AL_INVALID_ARGUMENT, "--data: required");
-    struct bench_queries q = {0};
-    AL_TRY(bench_queries_read(o->queries, &q, err));
+    struct al_bench_queries q = {0};
+    AL_TRY(al_bench_queries_read(o->queries, &q, err));
     struct inprocess p = {0};
-    struct bench_run r = {.latency_ns = calloc(o->n, sizeof *r.latency_ns)};
-    enum al_code c = r.latency_ns ? inprocess_open(&p, o->data, err)
-                                  : AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "bench: out of memory");
-    if (c == AL_OK)
+    struct al_bench_run r = {.latency_ns = calloc(o->n, sizeof *r.latency_ns)};
+    enum al_code c = inprocess_open(&p, o->data, err);
+    if (c == AL_OK && !r.latency_ns)
+        c = AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "bench: out of memory");
+    if (c == AL_OK && r.latency_ns)
         c = run(&p, o, &q, &r, err);
     if (c == AL_OK)
-        *ret = bench_run_json("search in process", &r);
+        *ret = al_bench_run_json("search in process", &r);
     inprocess_close(&p);
     free(r.latency_ns);
-    bench_queries_fini(&q);
+    al_bench_queries_fini(&q);
     return c;
 }

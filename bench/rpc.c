@@ -1,4 +1,5 @@
-/* Calls to a server with N under way, driven by the channel's own thread: a call that ends starts the next. */
+/* Calls to a server with N under way, driven by the channel's own thread: a call that ends starts
+ * the next. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,10 +35,11 @@ struct flight {
     size_t n_messages;
     size_t (*count_hits)(const ProtobufCMessage *reply, size_t *failed);
     size_t n_calls;
-    size_t n_begun; /* this and below: written on the channel's thread after the start, guarded by mu */
+    size_t n_begun; /* this and below: written on the channel's thread after the start, guarded by
+                       mu */
     size_t n_ended;
     size_t n_lanes_open;
-    struct bench_run *run;
+    struct al_bench_run *run;
     struct al_err first_err;
     pthread_mutex_t mu;
     pthread_cond_t ended;
@@ -81,8 +83,8 @@ static void begin(struct lane *lane)
                                                 .message = f->messages[at % f->n_messages],
                                                 .timeout_ms = TIMEOUT_MS};
         lane->began_ns = al_clock_mono_ns(al_clock_system());
-        if (al_rpc_unary_async(f->channel, &lane->request,
-                               (struct al_rpc_callback){on_reply, lane}, &err) == AL_OK)
+        if (al_rpc_unary_async(f->channel, &lane->request, (struct al_rpc_callback){on_reply, lane},
+                               &err) == AL_OK)
             return;
     }
     pthread_mutex_lock(&f->mu);
@@ -118,38 +120,39 @@ static enum al_code fly(struct flight *f, size_t n_calls, size_t n_lanes, struct
 }
 
 /* Warm up, then measure. per_call: queries in one call. */
-static enum al_code measure(struct flight *f, const struct bench_options *o, size_t per_call,
+static enum al_code measure(struct flight *f, const struct al_bench_options *o, size_t per_call,
                             const char *name, json_t **ret, struct al_err *err)
 {
     size_t n_calls = (o->n + per_call - 1) / per_call;
     size_t n_warm = (o->warmup + per_call - 1) / per_call;
     size_t room = n_calls > n_warm ? n_calls : n_warm;
-    struct bench_run r = {.latency_ns = calloc(room, sizeof *r.latency_ns)};
+    struct al_bench_run r = {.latency_ns = calloc(room, sizeof *r.latency_ns)};
     if (!r.latency_ns)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "bench: out of memory");
     f->run = &r;
     enum al_code c = n_warm ? fly(f, n_warm, o->inflight, err) : AL_OK;
     r.n_hits = 0;
-    uint64_t client = bench_cpu_ns(0);
-    uint64_t server = bench_cpu_ns(o->pid);
+    uint64_t client = al_bench_cpu_ns(0);
+    uint64_t server = al_bench_cpu_ns(o->pid);
     uint64_t start = al_clock_mono_ns(al_clock_system());
     if (c == AL_OK)
         c = fly(f, n_calls, o->inflight, err);
     r.wall_ns = al_clock_mono_ns(al_clock_system()) - start;
-    r.cpu_ns = o->pid ? bench_cpu_ns(o->pid) - server : 0;
-    r.client_cpu_ns = bench_cpu_ns(0) - client;
+    r.cpu_ns = o->pid ? al_bench_cpu_ns(o->pid) - server : 0;
+    r.client_cpu_ns = al_bench_cpu_ns(0) - client;
     r.n = f->n_ended;
     r.n_queries = f->n_ended * per_call;
     if (c == AL_OK) {
-        *ret = bench_run_json(name, &r);
+        *ret = al_bench_run_json(name, &r);
         json_object_set_new(*ret, "inflight", json_integer((json_int_t)o->inflight));
         json_object_set_new(*ret, "per_call", json_integer((json_int_t)per_call));
     }
     free(r.latency_ns);
+    f->run = NULL;
     return c;
 }
 
-static enum al_code connect_to(const struct bench_options *o, struct al_rpc_channel **ret,
+static enum al_code connect_to(const struct al_bench_options *o, struct al_rpc_channel **ret,
                                struct al_err *err)
 {
     char bearer[640];
@@ -170,7 +173,7 @@ static int mode_of(const char *mode)
                                        : AIRLORE__V1__SEARCH_MODE__SEARCH_MODE_HYBRID;
 }
 
-static void fill(search_request *r, const struct bench_options *o, char *text)
+static void fill(search_request *r, const struct al_bench_options *o, char *text)
 {
     airlore__v1__search_request__init(r);
     r->text = text;
@@ -201,7 +204,7 @@ static size_t hits_of_batch(const ProtobufCMessage *reply, size_t *failed)
 
 /* Requests of a run: a search for each query, and batches of them. */
 struct requests {
-    struct bench_queries queries;
+    struct al_bench_queries queries;
     search_request *searches;
     batch_query *rows;
     batch_query **row_ptrs;
@@ -217,13 +220,13 @@ static void requests_fini(struct requests *r)
     free(r->row_ptrs);
     free(r->rows);
     free(r->searches);
-    bench_queries_fini(&r->queries);
+    al_bench_queries_fini(&r->queries);
 }
 
-static enum al_code requests_init(struct requests *r, const struct bench_options *o,
+static enum al_code requests_init(struct requests *r, const struct al_bench_options *o,
                                   struct al_err *err)
 {
-    AL_TRY(bench_queries_read(o->queries, &r->queries, err));
+    AL_TRY(al_bench_queries_read(o->queries, &r->queries, err));
     size_t n = r->queries.n;
     r->searches = calloc(n, sizeof *r->searches);
     r->messages = calloc(n, sizeof *r->messages);
@@ -238,7 +241,7 @@ static enum al_code requests_init(struct requests *r, const struct bench_options
 }
 
 /* Turn the searches into batches: message i holds the queries from i * batch on, around the end. */
-static enum al_code make_batches(struct requests *r, const struct bench_options *o,
+static enum al_code make_batches(struct requests *r, const struct al_bench_options *o,
                                  struct al_err *err)
 {
     size_t n = r->queries.n;
@@ -263,7 +266,7 @@ static enum al_code make_batches(struct requests *r, const struct bench_options 
 }
 
 /* Connect, measure, disconnect. */
-static enum al_code run_flight(const struct bench_options *o, struct flight *f, size_t per_call,
+static enum al_code run_flight(const struct al_bench_options *o, struct flight *f, size_t per_call,
                                const char *name, json_t **ret, struct al_err *err)
 {
     AL_TRY(connect_to(o, &f->channel, err));
@@ -276,7 +279,7 @@ static enum al_code run_flight(const struct bench_options *o, struct flight *f, 
     return c;
 }
 
-enum al_code bench_rpc_unary(const struct bench_options *o, json_t **ret, struct al_err *err)
+enum al_code al_bench_rpc_unary(const struct al_bench_options *o, json_t **ret, struct al_err *err)
 {
     struct requests r = {0};
     enum al_code c = requests_init(&r, o, err);
@@ -291,7 +294,7 @@ enum al_code bench_rpc_unary(const struct bench_options *o, json_t **ret, struct
     return c;
 }
 
-enum al_code bench_rpc_batch(const struct bench_options *o, json_t **ret, struct al_err *err)
+enum al_code al_bench_rpc_batch(const struct al_bench_options *o, json_t **ret, struct al_err *err)
 {
     struct requests r = {0};
     enum al_code c = requests_init(&r, o, err);
@@ -308,7 +311,7 @@ enum al_code bench_rpc_batch(const struct bench_options *o, json_t **ret, struct
     return c;
 }
 
-enum al_code bench_rpc_whoami(const struct bench_options *o, json_t **ret, struct al_err *err)
+enum al_code al_bench_rpc_whoami(const struct al_bench_options *o, json_t **ret, struct al_err *err)
 {
     Airlore__V1__WhoAmIRequest who = AIRLORE__V1__WHO_AM_IREQUEST__INIT;
     ProtobufCMessage *message = &who.base;

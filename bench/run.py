@@ -3,8 +3,9 @@
 
   run.py [--bin build/release/bin] [--docs 4000] [--data DIR] [--queries 500] [-n 2000] [--out FILE.json]
 
-CPU figures are of the server's process alone (its CPU clock, all threads); wall-clock figures share the machine's cores with the
-client that loads it. "added" is what a call costs beyond the same search in process, on the very same data folder.
+CPU figures are of the server's process alone (its CPU clock, all threads), each the least of three rounds; wall-clock figures
+share the machine's cores with the client that loads it. "added" is what a call costs beyond the same search in process, on the
+very same data folder.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ ROOT = HERE.parent
 READY = re.compile(r"ready grpc=(\S+) http=(\S+)")
 READY_SECONDS = 120
 SETTLE_SECONDS = 120
+ROUNDS = 3
 TARGETS = {"unary": 20.0, "batch": 6.0, "idle_mb": 100.0}
 SUFFIXES = {".md", ".rst", ".txt", ".html", ".htm", ".py", ".ipynb"}
 ENV = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -131,6 +133,13 @@ def run_json(command: list[Any]) -> dict[str, Any]:
     return result
 
 
+def best(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The run that cost least of a few: what other programs do to caches and clocks only ever adds."""
+    runs = [measure() for _ in range(ROUNDS)]
+    row = min(runs, key=lambda r: r["cpu_us_per_query"])
+    return {**row, "cpu_us_of_all_rounds": [round(r["cpu_us_per_query"], 2) for r in runs]}
+
+
 def machine() -> dict[str, Any]:
     """What it runs on."""
     info = Path("/proc/cpuinfo").read_text()
@@ -186,7 +195,8 @@ class Bench:
         """The floor: lib/rpc alone."""
         n = self.args.n * 5
         for name, extra in (("echo", []), ("echo_pool", ["--pool"]), ("echo_one", ["--inflight", 1])):
-            self.figures[name] = run_json([self.bench, "echo", "--queries", self.queries, "-n", n, *extra])
+            command = [self.bench, "echo", "--queries", self.queries, "-n", n, *extra]
+            self.figures[name] = best(lambda command=command: run_json(command))  # type: ignore[misc]
 
     def idle(self) -> None:
         """An empty server that does nothing for 10 seconds."""
@@ -216,18 +226,18 @@ class Bench:
     def search(self) -> None:
         """The same searches in process, then over gRPC. In process the server is stopped, so its restart is measured, too."""
         self.figures["stop_s"] = self.server.stop()
-        self.figures["inprocess"] = run_json([self.bench, "search-inprocess", "--data", self.server.data, "--queries", self.queries,
-                                              "-n", self.args.n])
+        command = [self.bench, "search-inprocess", "--data", self.server.data, "--queries", self.queries, "-n", self.args.n]
+        self.figures["inprocess"] = best(lambda: run_json(command))
         self.figures["restart_s"] = self.server.start()
         self.figures["restarted"] = {"rss_mb": self.server.rss_mb(), "private_mb": self.server.private_mb()}
-        self.figures["whoami"] = self.load("rpc-whoami")
-        for name, command, options in (
+        self.figures["whoami"] = best(lambda: self.load("rpc-whoami"))
+        for name, what, options in (
             ("unary_1", "rpc-unary", ["--inflight", 1]),
             ("unary_8", "rpc-unary", ["--inflight", 8]),
             ("batch_1", "rpc-batch", ["--inflight", 1, "--batch", 16]),
             ("batch_4", "rpc-batch", ["--inflight", 4, "--batch", 16]),
         ):
-            row = self.load(command, *options)
+            row = best(lambda what=what, options=options: self.load(what, *options))  # type: ignore[misc]
             base = self.figures["inprocess"]["cpu_us_per_query"]
             row["added_cpu_us"] = row["cpu_us_per_query"] - base
             row["ratio_to_inprocess"] = row["cpu_us_per_query"] / base

@@ -6,8 +6,9 @@
 
 #include "relevance.h"
 
-#define HITS_LOOKED_AT 8u
 #define SENTENCES_A_HIT 64u
+#define NEAREST_MAX 3u /* shown when abstaining */
+#define HITS_JUDGED 5u /* by which the question is found answerable or not */
 #define SENTENCE_BYTES_MAX 600u
 #define SENTENCE_BYTES_MIN 20u
 #define COVERAGE_WEIGHT 0.6
@@ -15,6 +16,7 @@
 #define RANK_DECAY 0.93 /* a sentence of a lower hit must be better to be taken */
 #define KEEP_SHARE 0.55 /* of the best sentence's score */
 #define REPEAT_COSINE 0.9
+#define CODE_SHARE 0.6 /* of its score that a block of code keeps */
 
 /* A sentence that may be part of the answer. */
 struct piece {
@@ -81,6 +83,28 @@ static void mark_term(void *u, const struct al_term *t)
     }
 }
 
+/* Headings stand in the body as lines, rows of tables as cells between bars: neither is a sentence to cite. */
+static bool is_citable(struct al_str t)
+{
+    if (t.n < SENTENCE_BYTES_MIN || t.n > SENTENCE_BYTES_MAX)
+        return false;
+    size_t words = 1;
+    size_t bars = 0;
+    bool is_ascii = true;
+    for (size_t i = 0; i < t.n; i++) {
+        words += t.p[i] == ' ';
+        bars += t.p[i] == '|';
+        is_ascii = is_ascii && (unsigned char)t.p[i] < 0x80;
+    }
+    return bars < 2 && (words >= 4 || !is_ascii);
+}
+
+/* Prose explains; code shows. A block of code must match clearly better to stand for an answer. */
+static bool is_code(struct al_str t)
+{
+    return al_str_starts(t, AL_STR("```")) || al_str_starts(t, AL_STR("    "));
+}
+
 static enum al_code score_piece(struct asking *s, struct al_analyzer *an, struct piece *p)
 {
     size_t n = s->res->n_terms;
@@ -103,31 +127,14 @@ static enum al_code score_piece(struct asking *s, struct al_analyzer *an, struct
         cosine += (double)p->vector[i] * (double)s->question[i];
     double coverage = all > 0 ? have / all : 0;
     p->score = COVERAGE_WEIGHT * coverage + COSINE_WEIGHT * (cosine > 0 ? cosine : 0);
-    p->score *= pow(RANK_DECAY, (double)p->hit);
+    p->score *= pow(RANK_DECAY, (double)p->hit) * (is_code(p->text) ? CODE_SHARE : 1);
     return AL_OK;
-}
-
-/* Headings stand in the body as lines; a piece without a verb-like length is no sentence to cite. */
-static bool is_citable(struct al_str t)
-{
-    if (t.n < SENTENCE_BYTES_MIN || t.n > SENTENCE_BYTES_MAX)
-        return false;
-    size_t words = 1;
-    for (size_t i = 0; i < t.n; i++)
-        words += t.p[i] == ' ';
-    bool is_ascii = true;
-    for (size_t i = 0; i < t.n && is_ascii; i++)
-        is_ascii = (unsigned char)t.p[i] < 0x80;
-    return words >= 4 || !is_ascii;
 }
 
 static enum al_code split_hit(struct asking *s, struct al_analyzer *an, size_t h)
 {
     const struct al_hit *hit = &s->res->hits[h];
-    if (hit->chunk >= hit->doc->n_chunks)
-        return AL_OK;
-    const struct al_chunk *c = &hit->doc->chunks[hit->chunk];
-    struct al_str text = al_str_sub(hit->doc->body, c->start, c->end - c->start);
+    struct al_str text = hit->text;
     struct al_span *spans;
     size_t n;
     AL_TRY(al_sentences(text, s->a, &spans, &n, s->err));
@@ -226,7 +233,7 @@ static enum al_code prepare(struct asking *s, const struct al_query *q)
 {
     uint32_t dim = al_embedder_dim(s->ctx->embedder);
     uint32_t n_tokens;
-    s->cap_pieces = (size_t)HITS_LOOKED_AT * SENTENCES_A_HIT;
+    s->cap_pieces = s->res->n_hits * SENTENCES_A_HIT;
     s->pieces = al_arena_array(s->a, s->cap_pieces, sizeof *s->pieces);
     s->question = al_arena_array(s->a, dim, sizeof *s->question);
     if (!s->pieces || !s->question)
@@ -242,7 +249,7 @@ static enum al_code compose(struct asking *s, const struct al_ask_options *opt,
     struct al_analyzer *an = NULL;
     AL_TRY(al_analyzer_acquire(&an, s->err));
     enum al_code c = AL_OK;
-    for (size_t h = 0; c == AL_OK && h < s->res->n_hits && h < HITS_LOOKED_AT; h++)
+    for (size_t h = 0; c == AL_OK && h < s->res->n_hits; h++)
         c = split_hit(s, an, h);
     al_analyzer_release(an);
     if (c != AL_OK)
@@ -251,29 +258,50 @@ static enum al_code compose(struct asking *s, const struct al_ask_options *opt,
     return n ? write_answer(s, n, ret) : AL_OK;
 }
 
+/* Of the question, by the best of its first hits. */
+static double answerability(const struct al_query_result *res)
+{
+    double coverage = 0;
+    double cosine = 0;
+    for (size_t i = 0; i < res->n_hits && i < HITS_JUDGED; i++) {
+        const struct al_hit *h = &res->hits[i];
+        coverage = h->coverage > coverage ? h->coverage : coverage;
+        cosine = h->vector_score > cosine ? h->vector_score : cosine;
+    }
+    return res->n_hits ? al_answerability(coverage, cosine) : 0;
+}
+
 enum al_code al_ask(const struct al_query_context *ctx, const struct al_ask_options *opt,
                     struct al_arena *a, struct al_answer *ret, struct al_err *err)
 {
     if (!al_str_trim(opt->query.text).n)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "QUESTION_EMPTY", "question: there is none");
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "QUERY_EMPTY", "question: there is none");
     if (opt->sentences_max < 1 || opt->sentences_max > AL_ASK_SENTENCES_MAX)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "SENTENCES_OUT_OF_RANGE",
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "OUT_OF_RANGE",
                          "sentences: %u is not in 1 to %u", opt->sentences_max,
                          AL_ASK_SENTENCES_MAX);
+    if (!isnan(opt->min_relevance) && !(opt->min_relevance >= 0 && opt->min_relevance <= 1))
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "OUT_OF_RANGE",
+                         "min relevance: %g is not in 0 to 1", opt->min_relevance);
     struct al_query q = opt->query;
     q.explain = true; /* for the idf of the terms */
     struct al_query_result res;
     AL_TRY(al_query_run(ctx, &q, a, &res, err));
     double threshold = isnan(opt->min_relevance) ? AL_ASK_RELEVANCE_DEFAULT : opt->min_relevance;
     struct al_answer ans = {0};
-    for (size_t i = 0; i < res.n_hits; i++)
-        ans.relevance = res.hits[i].relevance > ans.relevance ? res.hits[i].relevance : ans.relevance;
+    ans.relevance = answerability(&res);
     if (res.n_hits && ans.relevance >= threshold) {
         struct asking s = {.ctx = ctx, .a = a, .err = err, .res = &res};
         AL_TRY(compose(&s, opt, &ans));
     }
     if (!ans.n_sentences) {
         ans.abstained = true;
+        ans.sources = al_arena_array(a, NEAREST_MAX, sizeof(void *));
+        if (!ans.sources)
+            return no_memory(err);
+        ans.n_sources = res.n_hits < NEAREST_MAX ? res.n_hits : NEAREST_MAX;
+        for (size_t i = 0; i < ans.n_sources; i++)
+            ans.sources[i] = &res.hits[i];
         ans.text = AL_STR("I do not know: nothing that you may read answers this.");
     }
     *ret = ans;

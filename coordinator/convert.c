@@ -63,9 +63,7 @@ Airlore__V1__Owner *al_msg_owner(struct al_arena *a, const struct al_doc *d)
     m->deployment = al_msg_str(a, d->deployment);
     if (!team || !m->deployment)
         return NULL;
-    bool is_pseudonym =
-        d->visibility == AL_VIS_COMMUNITY && al_str_starts(d->team, AL_STR("team-"));
-    if (is_pseudonym)
+    if (d->visibility == AL_VIS_COMMUNITY && al_is_pseudonym(d->team))
         m->pseudonym = team;
     else
         m->team = team;
@@ -212,7 +210,7 @@ static Airlore__V1__ItemFacts *msg_facts(struct al_arena *a, const struct al_doc
     m->links = split_list(a, al_doc_find_meta(d, "links"), &m->n_links);
     m->quality = quality_of(d);
     return m->language && m->author && m->airflow && m->topics && m->operators && m->links ? m
-                                                                                          : NULL;
+                                                                                           : NULL;
 }
 
 static bool fill_texts(struct al_coordinator *c, struct al_arena *a, const struct al_doc *d,
@@ -287,13 +285,65 @@ enum al_code al_token_text(struct al_coordinator *c, const struct al_token *t, s
     return *ret ? AL_OK : al_msg_no_memory(err);
 }
 
-enum al_code al_resolve_space(struct al_coordinator *c, const char *name, uint32_t *ret,
-                              struct al_err *err)
+static bool reads(const struct al_credential *cred, uint32_t space)
 {
+    for (size_t i = 0; i < cred->n_spaces; i++) {
+        if (cred->spaces[i] == space)
+            return true;
+    }
+    return false;
+}
+
+enum al_code al_resolve_space(struct al_coordinator *c, const struct al_credential *cred,
+                              const char *name, uint32_t *ret, struct al_err *err)
+{
+    uint32_t space = 0;
     *ret = 0;
     if (!name || !name[0])
         return AL_OK;
-    return al_directory_find_space(c->directory, al_str_c(name), ret, err);
+    enum al_code code = al_directory_find_space(c->directory, al_str_c(name), &space, err);
+    if (code != AL_OK && code != AL_NOT_FOUND)
+        return code;
+    if (code == AL_NOT_FOUND || !reads(cred, space))
+        return AL_FAIL_R(err, AL_PERMISSION_DENIED, "SPACE_FORBIDDEN",
+                         "space: this key does not read '%.100s'", name);
+    *ret = space;
+    return AL_OK;
+}
+
+/* ---- who administers what ---- */
+
+bool al_is_server_admin(const struct al_credential *cred)
+{
+    return cred->key->role == AL_ROLE_ADMIN && strcmp(cred->key->team, AL_TEAM_OF_SERVER) == 0;
+}
+
+enum al_code al_require_server_admin(const struct al_credential *cred, struct al_err *err)
+{
+    AL_TRY(al_credential_require(cred, AL_ROLE_ADMIN, err));
+    if (al_is_server_admin(cred))
+        return AL_OK;
+    return AL_FAIL_R(err, AL_PERMISSION_DENIED, "ROLE_MISSING",
+                     "key: it administers its own team; this needs an admin key of the team '%s'",
+                     AL_TEAM_OF_SERVER);
+}
+
+enum al_code al_require_team_admin(const struct al_credential *cred, const char *team,
+                                   struct al_err *err)
+{
+    AL_TRY(al_credential_require(cred, AL_ROLE_ADMIN, err));
+    return strcmp(cred->key->team, team) == 0 ? AL_OK : al_require_server_admin(cred, err);
+}
+
+bool al_may_see_team(const struct al_credential *cred, struct al_str team)
+{
+    if (al_is_server_admin(cred) || al_str_is(team, cred->key->team))
+        return true;
+    for (size_t i = 0; i < cred->key->n_readable; i++) {
+        if (al_str_is(team, cred->key->readable[i]))
+            return true;
+    }
+    return false;
 }
 
 static enum al_code forbidden(struct al_err *err)
@@ -346,6 +396,9 @@ enum al_code al_resolve_target(struct al_coordinator *c, const struct al_credent
     bool has_name = deployment && deployment[0];
     if (has_name && (unsaid || visibility == AIRLORE__V1__VISIBILITY__VISIBILITY_DEPLOYMENT))
         return resolve_deployment(c, cred, deployment, a, ret, err);
+    if (has_name)
+        return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",
+                         "deployment: naming one for items of a wider visibility is not there yet");
     if (visibility == AIRLORE__V1__VISIBILITY__VISIBILITY_DEPLOYMENT ||
         (unsaid && cred->key->deployment[0]))
         return resolve_own_deployment(cred, ret, err);

@@ -63,8 +63,8 @@ enum al_code al_coordinator_register(struct al_coordinator *c, struct al_rpc_ser
                                      AL_ARRAY_LEN(admin), c, err));
     /* reachable, listed by reflection, and honest about not being there yet */
     const ProtobufCServiceDescriptor *const later[] = {
-        &airlore__v1__learning_service__descriptor,   &airlore__v1__generation_service__descriptor,
-        &airlore__v1__adr_service__descriptor,        &airlore__v1__market_service__descriptor,
+        &airlore__v1__learning_service__descriptor, &airlore__v1__generation_service__descriptor,
+        &airlore__v1__adr_service__descriptor,      &airlore__v1__market_service__descriptor,
         &airlore__v1__deploy_service__descriptor,
     };
     for (size_t i = 0; i < AL_ARRAY_LEN(later); i++)
@@ -76,7 +76,8 @@ enum al_code al_coordinator_register(struct al_coordinator *c, struct al_rpc_ser
 
 static bool is_open(const char *method)
 {
-    return strncmp(method, "/grpc.health.", 13) == 0 || strncmp(method, "/grpc.reflection.", 17) == 0;
+    return strncmp(method, "/grpc.health.", 13) == 0 ||
+           strncmp(method, "/grpc.reflection.", 17) == 0;
 }
 
 static struct al_str key_of_call(struct al_rpc_call *call)
@@ -141,8 +142,8 @@ static enum al_code register_metrics(struct al_coordinator *c, struct al_err *er
     }
     AL_TRY(al_metrics_histogram(m, "airlore_call_seconds", "Time from arrival to status", NULL,
                                 &c->call_seconds, err));
-    AL_TRY(al_metrics_counter(m, "airlore_ingested_items_total",
-                              "Items answered on ingest streams", NULL, &c->ingested, err));
+    AL_TRY(al_metrics_counter(m, "airlore_ingested_items_total", "Items answered on ingest streams",
+                              NULL, &c->ingested, err));
     return al_metrics_counter(m, "airlore_searches_total", "Searches, those of batches included",
                               NULL, &c->searches, err);
 }
@@ -176,12 +177,12 @@ enum al_code al_coordinator_create(const struct al_coordinator_options *opt,
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "coordinator: out of memory");
     c->opt = *opt;
     c->started_ms = al_clock_wall_ms(opt->clock);
+    al_random_fill(opt->random, c->page_key, sizeof c->page_key);
     AL_TRY(register_metrics(c, err));
-    AL_TRY(al_directory_open(&(struct al_directory_options){.system = opt->system,
-                                                            .clock = opt->clock,
-                                                            .random = opt->random,
-                                                            .mem = opt->mem},
-                             &c->directory, err));
+    AL_TRY(al_directory_open(
+        &(struct al_directory_options){
+            .system = opt->system, .clock = opt->clock, .random = opt->random, .mem = opt->mem},
+        &c->directory, err));
     AL_TRY(first_team(c, err));
     AL_TRY(al_ratelimit_create(&opt->default_quota, opt->clock, opt->mem, &c->ratelimit, err));
     AL_TRY(start_jobs(c, err));

@@ -46,8 +46,9 @@ static enum al_code take_key(struct al_directory *d, const struct al_row *row, s
 }
 
 static enum al_code load_table(struct al_directory *d, uint8_t table,
-                               enum al_code (*take)(struct al_directory *d, const struct al_row *row,
-                                                    struct al_arena *a, struct al_err *err),
+                               enum al_code (*take)(struct al_directory *d,
+                                                    const struct al_row *row, struct al_arena *a,
+                                                    struct al_err *err),
                                struct al_err *err)
 {
     struct al_arena a;
@@ -110,10 +111,11 @@ static enum al_code check_name(const char *what, const char *name, struct al_err
     }
     if (ok)
         return AL_OK;
-    return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_NAME",
-                     "%s: '%.64s' is no name: lower-case letters, digits, '.', '_', '-', at most %u, "
-                     "starting with a letter or digit",
-                     what, name, AL_NAME_BYTES_MAX);
+    return AL_FAIL_R(
+        err, AL_INVALID_ARGUMENT, "BAD_FORMAT",
+        "%s: '%.64s' is no name: lower-case letters, digits, '.', '_', '-', at most %u, "
+        "starting with a letter or digit",
+        what, name, AL_NAME_BYTES_MAX);
 }
 
 static enum al_code write_row(struct al_directory *d, uint8_t table, struct al_str key,
@@ -141,7 +143,8 @@ static enum al_code write_row(struct al_directory *d, uint8_t table, struct al_s
     return c;
 }
 
-/* The next free space number; a number that is taken and then not used is lost, never given twice. */
+/* The next free space number; a number that is taken and then not used is lost, never given twice.
+ */
 static enum al_code next_space(struct al_directory *d, uint32_t *ret, struct al_err *err)
 {
     struct al_arena a;
@@ -192,9 +195,10 @@ static enum al_code add_team(struct al_directory *d, const char *name, struct al
                              struct al_err *err)
 {
     if (al_cache_team(d, name))
-        return AL_FAIL_R(err, AL_ALREADY_EXISTS, "TEAM_EXISTS", "team: '%s' exists already", name);
+        return AL_FAIL_R(err, AL_ALREADY_EXISTS, "NAME_TAKEN", "team: '%s' exists already", name);
     if (d->n_teams >= TEAMS_MAX)
-        return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "team: there are %u, the most allowed", TEAMS_MAX);
+        return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "team: there are %u, the most allowed",
+                       TEAMS_MAX);
     struct al_team t = {.created_ms = al_clock_wall_ms(d->opt.clock)};
     AL_TRY(next_space(d, &t.space, err));
     snprintf(t.name, sizeof t.name, "%s", name);
@@ -205,10 +209,24 @@ static enum al_code add_team(struct al_directory *d, const char *name, struct al
     return AL_OK;
 }
 
+bool al_is_pseudonym(struct al_str name)
+{
+    if (name.n != 15 || !al_str_starts(name, AL_STR("team-")))
+        return false;
+    for (size_t i = 5; i < name.n; i++) {
+        if (!memchr("0123456789abcdef", name.p[i], 16))
+            return false;
+    }
+    return true;
+}
+
 enum al_code al_directory_add_team(struct al_directory *d, const char *name, struct al_team *ret,
                                    struct al_err *err)
 {
     AL_TRY(check_name("team", name, err));
+    if (al_is_pseudonym(al_str_c(name)))
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT",
+                         "team: '%s' looks like a pseudonym; choose another name", name);
     pthread_mutex_lock(&d->change);
     enum al_code c = add_team(d, name, ret, err);
     pthread_mutex_unlock(&d->change);
@@ -254,7 +272,7 @@ static enum al_code add_deployment(struct al_directory *d, const char *team, con
     if (!al_cache_team(d, team))
         return no_team(team, err);
     if (al_cache_deployment(d, team, name))
-        return AL_FAIL_R(err, AL_ALREADY_EXISTS, "DEPLOYMENT_EXISTS",
+        return AL_FAIL_R(err, AL_ALREADY_EXISTS, "NAME_TAKEN",
                          "deployment: '%s' of team '%s' exists already", name, team);
     if (d->n_deployments >= DEPLOYMENTS_MAX)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "deployment: there are %u, the most allowed",
@@ -293,8 +311,8 @@ enum al_code al_directory_add_deployment(struct al_directory *d, const char *tea
     return c;
 }
 
-enum al_code al_directory_list_teams(struct al_directory *d, struct al_arena *a, struct al_team **ret,
-                                     size_t *ret_n, struct al_err *err)
+enum al_code al_directory_list_teams(struct al_directory *d, struct al_arena *a,
+                                     struct al_team **ret, size_t *ret_n, struct al_err *err)
 {
     pthread_rwlock_rdlock(&d->lock);
     size_t n = d->n_teams;
@@ -307,6 +325,16 @@ enum al_code al_directory_list_teams(struct al_directory *d, struct al_arena *a,
     *ret = out;
     *ret_n = n;
     return AL_OK;
+}
+
+size_t al_directory_count_deployments(struct al_directory *d, const char *team)
+{
+    size_t n = 0;
+    pthread_rwlock_rdlock(&d->lock);
+    for (size_t i = 0; i < d->n_deployments; i++)
+        n += strcmp(team, d->deployments[i].team) == 0;
+    pthread_rwlock_unlock(&d->lock);
+    return n;
 }
 
 enum al_code al_directory_list_deployments(struct al_directory *d, const char *team,

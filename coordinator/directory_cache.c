@@ -23,8 +23,8 @@ static int cmp_key(const void *x, const char *a, const char *b)
 
 /* Position of the first element not below (a, b); *ret_found whether it is equal. */
 static size_t lower_bound(const void *base, size_t n, size_t size,
-                          int (*cmp)(const void *x, const char *a, const char *b), const char *const name[2],
-                          bool *ret_found)
+                          int (*cmp)(const void *x, const char *a, const char *b),
+                          const char *const name[2], bool *ret_found)
 {
     size_t lo = 0;
     size_t hi = n;
@@ -47,7 +47,8 @@ struct al_team *al_cache_team(struct al_directory *d, const char *name)
     return found ? &d->teams[i] : NULL;
 }
 
-struct al_deployment *al_cache_deployment(struct al_directory *d, const char *team, const char *name)
+struct al_deployment *al_cache_deployment(struct al_directory *d, const char *team,
+                                          const char *name)
 {
     bool found;
     size_t i = lower_bound(d->deployments, d->n_deployments, sizeof *d->deployments, cmp_deployment,
@@ -58,8 +59,8 @@ struct al_deployment *al_cache_deployment(struct al_directory *d, const char *te
 struct al_key_row *al_cache_key(struct al_directory *d, const char *id)
 {
     bool found;
-    size_t i = lower_bound(d->keys, d->n_keys, sizeof *d->keys, cmp_key, (const char *const[]){id, ""},
-                           &found);
+    size_t i = lower_bound(d->keys, d->n_keys, sizeof *d->keys, cmp_key,
+                           (const char *const[]){id, ""}, &found);
     return found ? &d->keys[i] : NULL;
 }
 
@@ -112,7 +113,8 @@ enum al_code al_cache_put_deployment(struct al_directory *d, const struct al_dep
     return AL_OK;
 }
 
-enum al_code al_cache_put_key(struct al_directory *d, const struct al_key_row *k, struct al_err *err)
+enum al_code al_cache_put_key(struct al_directory *d, const struct al_key_row *k,
+                              struct al_err *err)
 {
     struct al_key_row copy = *k;
     copy.key.readable = NULL;

@@ -34,7 +34,8 @@ enum al_role al_role_of(struct al_str name)
     return (enum al_role)0;
 }
 
-static enum al_code store_key(struct al_directory *d, const struct al_key_row *k, struct al_err *err)
+static enum al_code store_key(struct al_directory *d, const struct al_key_row *k,
+                              struct al_err *err)
 {
     static const uint8_t no_write_id[16];
     struct al_buf b;
@@ -64,13 +65,14 @@ static enum al_code store_key(struct al_directory *d, const struct al_key_row *k
     return c;
 }
 
-static enum al_code check_want(struct al_directory *d, const struct al_key *want, struct al_err *err)
+static enum al_code check_want(struct al_directory *d, const struct al_key *want,
+                               struct al_err *err)
 {
     if (want->role < AL_ROLE_READER || want->role > AL_ROLE_ADMIN)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ROLE",
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ENUM",
                          "key: the role must be reader, contributor, reviewer or admin");
     if (want->n_readable > AL_READABLE_TEAMS_MAX)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE", "key: at most %u readable teams",
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_MANY", "key: at most %u readable teams",
                          AL_READABLE_TEAMS_MAX);
     if (d->n_keys >= KEYS_MAX)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "key: there are %u, the most allowed", KEYS_MAX);
@@ -99,6 +101,7 @@ static enum al_code add_key(struct al_directory *d, const struct al_key *want,
     struct al_str secret;
     k.key.created_ms = al_clock_wall_ms(d->opt.clock);
     k.key.revoked = false;
+    k.key.revoked_ms = 0;
     al_key_text_make(d->opt.random, k.key.id, text);
     al_random_fill(d->opt.random, k.salt, sizeof k.salt);
     bool ok = al_key_text_split(al_str_c(text), &id, &secret);
@@ -137,7 +140,10 @@ static enum al_code list_keys(struct al_directory *d, const char *team, struct a
                               struct al_key **ret, size_t *ret_n, struct al_err *err)
 {
     size_t n = 0;
-    struct al_key *out = al_arena_array(a, d->n_keys + 1, sizeof *out);
+    for (size_t i = 0; i < d->n_keys; i++)
+        n += !team || strcmp(team, d->keys[i].key.team) == 0;
+    struct al_key *out = al_arena_array(a, n + 1, sizeof *out);
+    n = 0;
     if (!out)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "request: memory limit reached");
     for (size_t i = 0; i < d->n_keys; i++) {
@@ -158,6 +164,41 @@ enum al_code al_directory_list_keys(struct al_directory *d, const char *team, st
     return c;
 }
 
+enum al_code al_directory_get_key(struct al_directory *d, const char *id, struct al_arena *a,
+                                  struct al_key *ret, struct al_err *err)
+{
+    pthread_rwlock_rdlock(&d->lock);
+    const struct al_key_row *have = al_cache_key(d, id);
+    enum al_code c = AL_NOT_FOUND;
+    if (have)
+        c = copy_key(&have->key, a, ret, err);
+    pthread_rwlock_unlock(&d->lock);
+    if (have)
+        return c;
+    return AL_FAIL_R(err, AL_NOT_FOUND, "KEY_NOT_FOUND", "key: '%.64s' does not exist", id);
+}
+
+static bool is_live_owner(const struct al_key *k, uint64_t now_ms)
+{
+    return k->role == AL_ROLE_ADMIN && strcmp(k->team, "default") == 0 && !k->revoked &&
+           (!k->expires_ms || k->expires_ms > now_ms);
+}
+
+/* Without an admin key of the owning team nobody could make one again. */
+static enum al_code check_not_last(struct al_directory *d, const struct al_key *k,
+                                   struct al_err *err)
+{
+    uint64_t now = al_clock_wall_ms(d->opt.clock);
+    if (!is_live_owner(k, now))
+        return AL_OK;
+    for (size_t i = 0; i < d->n_keys; i++) {
+        if (&d->keys[i].key != k && is_live_owner(&d->keys[i].key, now))
+            return AL_OK;
+    }
+    return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "LAST_ONE",
+                     "key: it is the last admin key of the team 'default'; make another one first");
+}
+
 /* Change a stored key: one of revoke and quota. */
 static enum al_code change_key(struct al_directory *d, const char *id, const struct al_quota *quota,
                                struct al_err *err)
@@ -165,14 +206,20 @@ static enum al_code change_key(struct al_directory *d, const char *id, const str
     const struct al_key_row *have = al_cache_key(d, id);
     if (!have)
         return AL_FAIL_R(err, AL_NOT_FOUND, "KEY_NOT_FOUND", "key: '%.32s' does not exist", id);
+    if (!quota && have->key.revoked)
+        return AL_OK;
+    if (!quota)
+        AL_TRY(check_not_last(d, &have->key, err));
     struct al_arena a;
     al_arena_init(&a, d->opt.mem, ARENA_LIMIT);
     struct al_key_row k = *have;
     enum al_code c = copy_key(&have->key, &a, &k.key, err);
-    if (quota)
+    if (quota) {
         k.key.quota = *quota;
-    else
+    } else {
         k.key.revoked = true;
+        k.key.revoked_ms = al_clock_wall_ms(d->opt.clock);
+    }
     if (c == AL_OK)
         c = store_key(d, &k, err);
     al_arena_fini(&a);
@@ -187,8 +234,8 @@ enum al_code al_directory_revoke_key(struct al_directory *d, const char *id, str
     return c;
 }
 
-enum al_code al_directory_set_quota(struct al_directory *d, const char *id, const struct al_quota *q,
-                                    struct al_err *err)
+enum al_code al_directory_set_quota(struct al_directory *d, const char *id,
+                                    const struct al_quota *q, struct al_err *err)
 {
     pthread_mutex_lock(&d->change);
     enum al_code c = change_key(d, id, q, err);
@@ -223,8 +270,9 @@ static void add_team_spaces(struct al_directory *d, const char *team, bool deplo
     }
 }
 
-/* A key of a deployment sees its deployment, its team and the community; a key of a team sees the team, all its deployments
- * and the community; further readable teams add what is visible to a whole team. */
+/* A key of a deployment sees its deployment, its team and the community; a key of a team sees the
+ * team, all its deployments and the community; further readable teams add what is visible to a
+ * whole team. */
 static enum al_code make_credential(struct al_directory *d, const struct al_key *key,
                                     struct al_arena *a, const struct al_credential **ret,
                                     struct al_err *err)
@@ -282,8 +330,15 @@ static enum al_code authenticate(struct al_directory *d, struct al_str text, str
         ok = k && al_key_hash_equal(hash, k->hash);
     }
     uint64_t now = al_clock_wall_ms(d->opt.clock);
-    if (!ok || !k || k->key.revoked || (k->key.expires_ms && k->key.expires_ms <= now))
+    if (!ok || !k)
         return AL_FAIL_R(err, AL_UNAUTHENTICATED, "KEY_INVALID", "key: not valid");
+    /* said only to who has the secret */
+    if (k->key.revoked)
+        return AL_FAIL_R(err, AL_UNAUTHENTICATED, "KEY_REVOKED", "key: '%s' was revoked",
+                         k->key.id);
+    if (k->key.expires_ms && k->key.expires_ms <= now)
+        return AL_FAIL_R(err, AL_UNAUTHENTICATED, "KEY_EXPIRED", "key: '%s' has expired",
+                         k->key.id);
     return make_credential(d, &k->key, a, ret, err);
 }
 

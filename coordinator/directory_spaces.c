@@ -35,7 +35,8 @@ static bool copy_name(struct al_str s, char out[AL_NAME_BYTES_MAX + 1])
     return true;
 }
 
-/* "teams/{team}" or "teams/{team}/deployments/{deployment}" into its parts; the second is "" for a team. */
+/* "teams/{team}" or "teams/{team}/deployments/{deployment}" into its parts; the second is "" for a
+ * team. */
 static bool split_name(struct al_str name, char team[AL_NAME_BYTES_MAX + 1],
                        char deployment[AL_NAME_BYTES_MAX + 1])
 {
@@ -78,7 +79,7 @@ enum al_code al_directory_find_space(struct al_directory *d, struct al_str name,
     char team[AL_NAME_BYTES_MAX + 1];
     char deployment[AL_NAME_BYTES_MAX + 1];
     if (!split_name(name, team, deployment))
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_NAME",
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT",
                          "space: '" AL_STR_FMT "' is none: 'community', 'teams/T' or "
                          "'teams/T/deployments/D'",
                          AL_STR_ARG(al_str_sub(name, 0, 100)));

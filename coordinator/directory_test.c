@@ -120,9 +120,51 @@ static void test_only_the_right_key_is_let_in(void **state)
     AL_CHECK_OK(al_directory_revoke_key(c.directory, k.id, &err), err);
     assert_int_equal(al_directory_authenticate(c.directory, al_str_c(text), &c.arena, &cred, &err),
                      AL_UNAUTHENTICATED);
+    assert_string_equal(err.reason, "KEY_REVOKED");
     core_reopen(&c);
     assert_int_equal(al_directory_authenticate(c.directory, al_str_c(text), &c.arena, &cred, &err),
                      AL_UNAUTHENTICATED);
+    assert_string_equal(err.reason, "KEY_REVOKED");
+    core_close(&c);
+}
+
+static void test_the_last_admin_of_the_server_stays(void **state)
+{
+    (void)state;
+    struct core c;
+    struct al_err err = {0};
+    struct al_key first;
+    struct al_key second;
+    char text[AL_KEY_TEXT_MAX];
+    core_open(&c, 1);
+    add_team(&c, "default");
+    struct al_key want = {.team = "default", .role = AL_ROLE_ADMIN};
+    AL_CHECK_OK(al_directory_add_key(c.directory, &want, text, &first, &err), err);
+    assert_int_equal(al_directory_revoke_key(c.directory, first.id, &err), AL_FAILED_PRECONDITION);
+    assert_string_equal(err.reason, "LAST_ONE");
+    AL_CHECK_OK(al_directory_add_key(c.directory, &want, text, &second, &err), err);
+    AL_CHECK_OK(al_directory_revoke_key(c.directory, first.id, &err), err);
+    AL_CHECK_OK(al_directory_revoke_key(c.directory, first.id, &err), err); /* twice is no error */
+    assert_int_equal(al_directory_revoke_key(c.directory, second.id, &err), AL_FAILED_PRECONDITION);
+    core_reopen(&c);
+    AL_CHECK_OK(al_directory_get_key(c.directory, first.id, &c.arena, &first, &err), err);
+    assert_true(first.revoked && first.revoked_ms > 1);
+    core_close(&c);
+}
+
+static void test_no_team_is_called_like_a_pseudonym(void **state)
+{
+    (void)state;
+    struct core c;
+    struct al_err err = {0};
+    struct al_team t;
+    core_open(&c, 1);
+    assert_int_equal(al_directory_add_team(c.directory, "team-0123456789", &t, &err),
+                     AL_INVALID_ARGUMENT);
+    AL_CHECK_OK(al_directory_add_team(c.directory, "team-a", &t, &err), err);
+    assert_true(al_is_pseudonym(al_str_c(t.pseudonym)));
+    assert_false(al_is_pseudonym(AL_STR("team-a")));
+    assert_false(al_is_pseudonym(AL_STR("team-012345678g")));
     core_close(&c);
 }
 
@@ -131,19 +173,23 @@ static void test_names_and_duplicates(void **state)
     (void)state;
     struct core c;
     core_open(&c, 1);
-    static const char *const bad[] = {"", "Red", "-x", ".x", "a b", "a/b", "\xc3\xbc",
-                                      "x234567890123456789012345678901234567890123456789012345678901234"};
+    static const char *const bad[] = {
+        "",         "Red",
+        "-x",       ".x",
+        "a b",      "a/b",
+        "\xc3\xbc", "x234567890123456789012345678901234567890123456789012345678901234"};
     struct al_err err = {0};
     struct al_team t;
     struct al_deployment d;
     for (size_t i = 0; i < AL_ARRAY_LEN(bad); i++) {
-        AL_CHECK(bad[i], al_directory_add_team(c.directory, bad[i], &t, &err) ==
-                             AL_INVALID_ARGUMENT);
-        AL_CHECK(bad[i], strcmp(err.reason, "BAD_NAME") == 0);
+        AL_CHECK(bad[i],
+                 al_directory_add_team(c.directory, bad[i], &t, &err) == AL_INVALID_ARGUMENT);
+        AL_CHECK(bad[i], strcmp(err.reason, "BAD_FORMAT") == 0);
     }
     add_team(&c, "red");
     assert_int_equal(al_directory_add_team(c.directory, "red", &t, &err), AL_ALREADY_EXISTS);
-    assert_int_equal(al_directory_add_deployment(c.directory, "green", "x", &d, &err), AL_NOT_FOUND);
+    assert_int_equal(al_directory_add_deployment(c.directory, "green", "x", &d, &err),
+                     AL_NOT_FOUND);
     add_deployment(&c, "red", "x");
     assert_int_equal(al_directory_add_deployment(c.directory, "red", "x", &d, &err),
                      AL_ALREADY_EXISTS);
@@ -172,9 +218,9 @@ static void test_it_is_all_there_after_a_restart(void **state)
     assert_int_equal(n, 40);
     for (size_t i = 1; i < n; i++)
         assert_true(strcmp(teams[i - 1].name, teams[i].name) < 0);
-    AL_CHECK_OK(al_directory_list_deployments(c.directory, "team-03", &c.arena, &deployments, &n,
-                                              &err),
-                err);
+    AL_CHECK_OK(
+        al_directory_list_deployments(c.directory, "team-03", &c.arena, &deployments, &n, &err),
+        err);
     assert_int_equal(n, 1);
     core_close(&c);
 }
@@ -205,7 +251,7 @@ static void test_rows_of_every_length_but_the_right_one_are_refused(void **state
         assert_int_equal(al_key_decode((struct al_str){b.p, n}, &a, &got, &err), AL_DATA_LOSS);
     b.p[0] = 9;
     assert_int_equal(al_key_decode(al_buf_view(&b), &a, &got, &err), AL_FAILED_PRECONDITION);
-    assert_string_equal(err.reason, "FORMAT_NEWER");
+    assert_string_equal(err.reason, "FORMAT_TOO_NEW");
     al_buf_fini(&b);
     al_arena_fini(&a);
 }
@@ -219,6 +265,8 @@ int main(void)
         cmocka_unit_test(test_names_and_duplicates),
         cmocka_unit_test(test_it_is_all_there_after_a_restart),
         cmocka_unit_test(test_rows_of_every_length_but_the_right_one_are_refused),
+        cmocka_unit_test(test_the_last_admin_of_the_server_stays),
+        cmocka_unit_test(test_no_team_is_called_like_a_pseudonym),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,6 +51,7 @@ void al_ingest_destroy(struct al_ingest *g)
     if (!g)
         return;
     end_thread(g, true);
+    al_ingest_free_entries(g, g->head); /* came in while the committer was stopping */
     al_seen_destroy(g->seen, g->opt.mem);
     al_arena_fini(&g->token_arena);
     pthread_cond_destroy(&g->changed);
@@ -89,11 +90,34 @@ static void enqueue(struct al_ingest *g, struct al_ingest_entry *e)
     pthread_mutex_unlock(&g->mu);
 }
 
-/* Is the same content there? Then nothing is parsed or embedded. *ret_outcome: what a write would do. */
+static bool has_write_of(const struct al_ingest_entry *e, struct al_str id)
+{
+    for (; e; e = e->next) {
+        if (e->write && al_str_eq(e->result.id, id))
+            return true;
+    }
+    return false;
+}
+
+/* Is a version of this item on its way? Then what is stored says nothing of what this one will
+ * meet. */
+static bool is_under_way(struct al_ingest *g, struct al_str id)
+{
+    pthread_mutex_lock(&g->mu);
+    bool yes = has_write_of(g->committing, id) || has_write_of(g->head, id);
+    pthread_mutex_unlock(&g->mu);
+    return yes;
+}
+
+/* Is the same content there? Then nothing is parsed or embedded. *ret_outcome: what a write would
+ * do. */
 static enum al_code compare(struct al_ingest *g, const struct al_item *it,
                             enum al_outcome *ret_outcome, struct al_err *err)
 {
     const struct al_router *r = g->opt.router;
+    *ret_outcome = AL_OUTCOME_UPDATED; /* the shard says what it was in the end */
+    if (is_under_way(g, it->id))
+        return AL_OK;
     uint8_t want[32];
     uint8_t have[32];
     al_item_hash(it, g->opt.target.source, g->opt.embedder, want);
@@ -116,13 +140,13 @@ static enum al_code copy_id(struct al_ingest_entry *e, const struct al_item *it,
                         err);
 }
 
-static enum al_code prepare(struct al_ingest *g, const struct al_item *it, struct al_ingest_entry *e,
-                            struct al_err *err)
+static enum al_code prepare(struct al_ingest *g, const struct al_item *it,
+                            struct al_ingest_entry *e, struct al_err *err)
 {
     AL_TRY(copy_id(e, it, err));
     if (it->id.n < 1 || it->id.n > AL_DOC_ID_BYTES_MAX)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ID", "id: %zu bytes, 1 to %u are allowed",
-                         it->id.n, AL_DOC_ID_BYTES_MAX);
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT",
+                         "id: %zu bytes, 1 to %u are allowed", it->id.n, AL_DOC_ID_BYTES_MAX);
     AL_TRY(compare(g, it, &e->result.outcome, err));
     if (e->result.outcome == AL_OUTCOME_SKIPPED && !g->opt.force)
         return AL_OK;
@@ -136,23 +160,53 @@ static enum al_code prepare(struct al_ingest *g, const struct al_item *it, struc
     return AL_OK;
 }
 
+static enum al_code no_memory(struct al_err *err)
+{
+    return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "ingest: out of memory");
+}
+
+static struct al_ingest_entry *make_entry(struct al_ingest *g, uint64_t sequence, size_t received)
+{
+    struct al_ingest_entry *e = al_mem_zalloc(g->opt.mem, sizeof *e);
+    if (!e)
+        return NULL;
+    al_arena_init(&e->arena, g->opt.mem, g->opt.item_bytes_max);
+    e->result.sequence = sequence;
+    e->received = received;
+    return e;
+}
+
 enum al_code al_ingest_add(struct al_ingest *g, const struct al_item *it, uint64_t sequence,
                            struct al_err *err)
 {
-    AL_TRY(wait_for_room(g, it->content.n, err));
     if (g->opt.delete_missing && it->id.n)
         AL_TRY(al_seen_add(&g->seen, g->opt.mem, it->id, err));
-    struct al_ingest_entry *e = al_mem_zalloc(g->opt.mem, sizeof *e);
+    AL_TRY(wait_for_room(g, it->content.n, err));
+    struct al_ingest_entry *e = make_entry(g, sequence, it->content.n);
     if (!e)
-        return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "ingest: out of memory");
-    al_arena_init(&e->arena, g->opt.mem, g->opt.item_bytes_max);
-    e->result.sequence = sequence;
+        return no_memory(err);
     struct al_err bad = {0};
     if (prepare(g, it, e, &bad) != AL_OK)
         e->result.error = bad;
     e->bytes = it->content.n + al_arena_used(&e->arena);
     enqueue(g, e);
     return AL_OK;
+}
+
+enum al_code al_ingest_refuse(struct al_ingest *g, const struct al_item *it, uint64_t sequence,
+                              const struct al_err *why, struct al_err *err)
+{
+    if (g->opt.delete_missing && it->id.n)
+        AL_TRY(al_seen_add(&g->seen, g->opt.mem, it->id, err));
+    AL_TRY(wait_for_room(g, it->content.n, err));
+    struct al_ingest_entry *e = make_entry(g, sequence, it->content.n);
+    if (!e)
+        return no_memory(err);
+    e->result.error = *why;
+    enum al_code c = copy_id(e, it, err);
+    e->bytes = al_arena_used(&e->arena);
+    enqueue(g, e); /* also on error: the queue frees it */
+    return c;
 }
 
 enum al_code al_ingest_present(struct al_ingest *g, struct al_str id, struct al_err *err)

@@ -33,13 +33,17 @@ static struct al_ingest_entry *take_group(struct al_ingest *g, size_t *ret_n)
             g->tail = &g->head;
         last->next = NULL;
     }
+    g->committing = first;
     pthread_mutex_unlock(&g->mu);
     *ret_n = n;
     return first;
 }
 
-static void free_group(struct al_ingest *g, struct al_ingest_entry *e)
+void al_ingest_free_entries(struct al_ingest *g, struct al_ingest_entry *e)
 {
+    pthread_mutex_lock(&g->mu);
+    g->committing = NULL;
+    pthread_mutex_unlock(&g->mu);
     size_t n = 0;
     size_t bytes = 0;
     while (e) {
@@ -64,8 +68,8 @@ struct part {
     size_t n;
 };
 
-static enum al_code write_part(struct al_ingest *g, size_t shard, struct part *p, struct al_arena *a,
-                               struct al_err *err)
+static enum al_code write_part(struct al_ingest *g, size_t shard, struct part *p,
+                               struct al_arena *a, struct al_err *err)
 {
     struct al_shard_port *port = g->opt.router->shards[shard];
     struct al_write_result res = {0};
@@ -95,8 +99,8 @@ static void write_shard(struct al_ingest *g, struct al_ingest_entry *first, size
         if (!e->write || al_router_of_doc(g->opt.router, e->doc.space, e->doc.id) != shard)
             continue;
         if (g->opt.force)
-            p.ops[p.n++] = (struct al_op){
-                .kind = AL_OP_DELETE_DOC, .space = e->doc.space, .id = e->doc.id};
+            p.ops[p.n++] =
+                (struct al_op){.kind = AL_OP_DELETE_DOC, .space = e->doc.space, .id = e->doc.id};
         p.entry[p.n] = e;
         p.ops[p.n++] = (struct al_op){.kind = AL_OP_PUT_DOC, .doc = &e->doc};
     }
@@ -114,6 +118,7 @@ static void write_shard(struct al_ingest *g, struct al_ingest_entry *first, size
 
 static void count(struct al_ingest_summary *s, const struct al_ingest_entry *e)
 {
+    s->bytes += e->received;
     if (e->result.error.code != AL_OK) {
         s->failed++;
         return;
@@ -122,7 +127,6 @@ static void count(struct al_ingest_summary *s, const struct al_ingest_entry *e)
     s->updated += e->result.outcome == AL_OUTCOME_UPDATED;
     s->skipped += e->result.outcome == AL_OUTCOME_SKIPPED;
     s->chunks += e->result.chunks;
-    s->bytes += e->doc.body.n;
 }
 
 static enum al_code answer(struct al_ingest *g, struct al_ingest_entry *first, size_t n,
@@ -156,7 +160,7 @@ void *al_ingest_commit_loop(void *u)
             g->abandoned = true;
             pthread_mutex_unlock(&g->mu);
         }
-        free_group(g, first);
+        al_ingest_free_entries(g, first);
         al_arena_reset(&a);
     }
     al_arena_fini(&a);
@@ -165,7 +169,7 @@ void *al_ingest_commit_loop(void *u)
     g->head = NULL;
     g->tail = &g->head;
     pthread_mutex_unlock(&g->mu);
-    free_group(g, rest);
+    al_ingest_free_entries(g, rest);
     return NULL;
 }
 
@@ -180,9 +184,8 @@ static enum al_code delete_page(struct al_ingest *g, size_t shard, const struct 
     size_t n = 0;
     for (size_t i = 0; i < page->n_docs; i++) {
         if (!al_seen_has(g->seen, page->docs[i].id))
-            ops[n++] = (struct al_op){.kind = AL_OP_DELETE_DOC,
-                                      .space = page->docs[i].space,
-                                      .id = page->docs[i].id};
+            ops[n++] = (struct al_op){
+                .kind = AL_OP_DELETE_DOC, .space = page->docs[i].space, .id = page->docs[i].id};
     }
     if (n == 0)
         return AL_OK;

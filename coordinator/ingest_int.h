@@ -17,6 +17,7 @@ struct al_ingest_entry {
     struct al_doc doc;
     bool write; /* false: the result is final already */
     size_t bytes;
+    size_t received; /* bytes of content */
 };
 
 struct al_ingest {
@@ -26,20 +27,24 @@ struct al_ingest {
     struct al_seen *seen; /* ids, for delete_missing; caller's thread only */
     pthread_mutex_t mu;
     pthread_cond_t changed;
-    struct al_ingest_entry *head;     /* guarded by mu */
-    struct al_ingest_entry **tail;    /* guarded by mu */
-    size_t n_queued;                  /* guarded by mu: queued or being committed */
-    size_t bytes_queued;              /* guarded by mu */
-    bool closed;                      /* guarded by mu: nothing more comes */
-    bool abandoned;                   /* guarded by mu: commit nothing more */
-    struct al_err stopped;            /* guarded by mu: code AL_OK while all is well */
-    struct al_ingest_summary summary; /* committer's until it has ended */
+    struct al_ingest_entry *head;             /* guarded by mu */
+    struct al_ingest_entry **tail;            /* guarded by mu */
+    const struct al_ingest_entry *committing; /* guarded by mu: the group that has been taken */
+    size_t n_queued;                          /* guarded by mu: queued or being committed */
+    size_t bytes_queued;                      /* guarded by mu */
+    bool closed;                              /* guarded by mu: nothing more comes */
+    bool abandoned;                           /* guarded by mu: commit nothing more */
+    struct al_err stopped;                    /* guarded by mu: code AL_OK while all is well */
+    struct al_ingest_summary summary;         /* committer's until it has ended */
     struct al_arena token_arena;
     struct al_token token; /* committer's until it has ended */
 };
 
 /* The committer's thread. */
 void *al_ingest_commit_loop(void *u);
+
+/* Free a list of entries and make their room free again. */
+void al_ingest_free_entries(struct al_ingest *g, struct al_ingest_entry *e);
 
 /* Delete documents of the source that were not seen. */
 AL_NODISCARD enum al_code al_ingest_delete_missing(struct al_ingest *g, struct al_err *err);

@@ -119,7 +119,8 @@ static void test_bad_items_fail_alone(void **state)
     memset(long_id, 'x', sizeof long_id);
     long_id[599] = '\0';
     struct al_err err = {0};
-    struct al_item binary = {.id = AL_STR_INIT("bin"), .content = AL_STR_INIT("\x00\x01\xff\xfe garbage")};
+    struct al_item binary = {.id = AL_STR_INIT("bin"),
+                             .content = AL_STR_INIT("\x00\x01\xff\xfe garbage")};
     add(g, "ok-1", "fine", 1);
     add(g, "", "no id", 2);
     add(g, long_id, "long id", 3);
@@ -127,7 +128,8 @@ static void test_bad_items_fail_alone(void **state)
     AL_CHECK_OK(al_ingest_add(g, &binary, 5, &err), err);
     add(g, "ok-2", "fine too", 6);
     struct al_ingest_summary sum = finish(&c, g, true);
-    static const char *const reasons[] = {NULL, "BAD_ID", "BAD_ID", "CONTENT_EMPTY", "NOT_TEXT", NULL};
+    static const char *const reasons[] = {NULL,       "BAD_FORMAT", "BAD_FORMAT", "CONTENT_EMPTY",
+                                          "NOT_TEXT", NULL};
     assert_int_equal(sum.inserted, 2);
     assert_int_equal(sum.failed, 4);
     for (size_t i = 0; i < AL_ARRAY_LEN(reasons); i++) {
@@ -244,6 +246,111 @@ static void test_secrets_are_not_stored(void **state)
     free(s);
 }
 
+static void test_the_last_version_in_a_stream_wins(void **state)
+{
+    (void)state;
+    struct core c;
+    struct seen *s = calloc(1, sizeof *s);
+    struct al_err err = {0};
+    struct al_doc d;
+    core_open(&c, 1);
+    for (int round = 0; round < 20; round++) {
+        load(&c, s, 1, "first text", false);
+        struct al_ingest *g = start(&c, s, false, false);
+        add(g, "item-0", "second text", 1);
+        add(g, "item-0", "first text",
+            2); /* equal to what is stored, while the second is under way */
+        finish(&c, g, true);
+        AL_CHECK_OK(
+            al_shard_get_doc(c.shard[0], SPACE, AL_STR("item-0"), false, &c.arena, &d, &err), err);
+        assert_true(al_str_find(d.body, AL_STR("first"), 0) != SIZE_MAX);
+    }
+    core_close(&c);
+    free(s);
+}
+
+static void test_items_that_come_while_it_stops_are_freed(void **state)
+{
+    (void)state;
+    struct core c;
+    struct al_err err = {0};
+    core_open(&c, 1);
+    size_t n = (size_t)400 << 10;
+    char *text = malloc(n + 1);
+    assert_non_null(text);
+    for (size_t i = 0; i < n; i++)
+        text[i] = i % 7 ? 'w' : ' ';
+    text[n] = '\0';
+    for (int round = 0; round < 5; round++) {
+        struct seen *s = calloc(1, sizeof *s);
+        s->stop_after = 1;
+        struct al_ingest *g = start(&c, s, false, false);
+        char id[32];
+        snprintf(id, sizeof id, "small-%d", round);
+        add(g, id, "small", 1);
+        /* its answer stops the committer, which frees the second, while the third is prepared */
+        struct al_item it = {.id = AL_STR("second"), .content = AL_STR("small")};
+        enum al_code code = al_ingest_add(g, &it, 2, &err);
+        it = (struct al_item){.id = AL_STR("large"), .content = {text, n}};
+        if (code == AL_OK)
+            code = al_ingest_add(g, &it, 3, &err);
+        assert_true(code == AL_OK || code == AL_CANCELLED);
+        al_ingest_destroy(g); /* the leak checker looks on */
+        free(s);
+    }
+    free(text);
+    core_close(&c);
+}
+
+static void test_refused_items_are_answered_in_their_turn(void **state)
+{
+    (void)state;
+    struct core c;
+    struct seen *s = calloc(1, sizeof *s);
+    struct al_err err = {0};
+    struct al_err why = {0};
+    core_open(&c, 1);
+    (void)!AL_FAIL_R(&why, AL_RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED", "key: too much");
+    struct al_ingest *g = start(&c, s, false, false);
+    struct al_item it = {.id = AL_STR("b"), .content = AL_STR("text")};
+    add(g, "a", "text", 1);
+    AL_CHECK_OK(al_ingest_refuse(g, &it, 2, &why, &err), err);
+    add(g, "c", "text", 3);
+    struct al_ingest_summary sum = finish(&c, g, true);
+    assert_int_equal(sum.inserted, 2);
+    assert_int_equal(sum.failed, 1);
+    assert_int_equal(sum.bytes, 12); /* of what was received */
+    assert_string_equal(s->ids[1], "b");
+    assert_string_equal(s->r[1].error.reason, "QUOTA_EXCEEDED");
+    core_close(&c);
+    free(s);
+}
+
+static void test_a_new_checksum_reaches_the_document(void **state)
+{
+    (void)state;
+    struct core c;
+    struct seen *s = calloc(1, sizeof *s);
+    struct al_err err = {0};
+    core_open(&c, 1);
+    struct al_ingest *g = start(&c, s, false, false);
+    struct al_item it = {
+        .id = AL_STR("a"), .content = AL_STR("same text"), .checksum = AL_STR("v1")};
+    AL_CHECK_OK(al_ingest_add(g, &it, 1, &err), err);
+    it.checksum = AL_STR("v2");
+    AL_CHECK_OK(al_ingest_add(g, &it, 2, &err), err);
+    finish(&c, g, true);
+    struct al_doc d;
+    AL_CHECK_OK(al_shard_get_doc(c.shard[0], SPACE, AL_STR("a"), false, &c.arena, &d, &err), err);
+    bool found = false;
+    for (size_t i = 0; i < d.n_meta; i++)
+        found = found ||
+                (al_str_is(d.meta[i].key, "source_checksum") && al_str_is(d.meta[i].value, "v2"));
+    assert_true(found);
+    core_close(&c);
+    free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +360,10 @@ int main(void)
         cmocka_unit_test(test_a_dry_run_says_and_does_nothing),
         cmocka_unit_test(test_a_client_that_goes_away_ends_the_stream),
         cmocka_unit_test(test_secrets_are_not_stored),
+        cmocka_unit_test(test_the_last_version_in_a_stream_wins),
+        cmocka_unit_test(test_items_that_come_while_it_stops_are_freed),
+        cmocka_unit_test(test_refused_items_are_answered_in_their_turn),
+        cmocka_unit_test(test_a_new_checksum_reaches_the_document),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

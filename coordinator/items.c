@@ -13,6 +13,17 @@ static enum al_code not_found(struct al_str id, struct al_err *err)
                      AL_STR_ARG(al_str_sub(id, 0, 100)));
 }
 
+/* Where a deletion looks that names no space: its deployment, then its team. */
+static enum al_code get_own(const struct al_items_context *ctx, const struct al_credential *cred,
+                            struct al_str id, struct al_arena *a, struct al_doc *ret,
+                            struct al_err *err)
+{
+    enum al_code c = al_items_get(ctx, cred, id, cred->own_space, false, a, ret, err);
+    if (c != AL_NOT_FOUND || cred->own_space == cred->team_space)
+        return c;
+    return al_items_get(ctx, cred, id, cred->team_space, false, a, ret, err);
+}
+
 static bool may_read(const struct al_credential *cred, uint32_t space)
 {
     for (size_t i = 0; i < cred->n_spaces; i++) {
@@ -31,9 +42,10 @@ static enum al_code get_in(const struct al_items_context *ctx, uint32_t space, s
 }
 
 /* Try own space, team, the rest in ascending order, the community last. */
-static enum al_code get_nearest(const struct al_items_context *ctx, const struct al_credential *cred,
-                                struct al_str id, bool with_vectors, struct al_arena *a,
-                                struct al_doc *ret, struct al_err *err)
+static enum al_code get_nearest(const struct al_items_context *ctx,
+                                const struct al_credential *cred, struct al_str id,
+                                bool with_vectors, struct al_arena *a, struct al_doc *ret,
+                                struct al_err *err)
 {
     uint32_t first[2] = {cred->own_space, cred->team_space};
     size_t n_first = cred->own_space == cred->team_space ? 1 : 2;
@@ -58,8 +70,8 @@ enum al_code al_items_get(const struct al_items_context *ctx, const struct al_cr
                           struct al_doc *ret, struct al_err *err)
 {
     if (id.n < 1 || id.n > AL_DOC_ID_BYTES_MAX)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ID", "id: %zu bytes, 1 to %u are allowed",
-                         id.n, AL_DOC_ID_BYTES_MAX);
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT",
+                         "id: %zu bytes, 1 to %u are allowed", id.n, AL_DOC_ID_BYTES_MAX);
     struct al_err inner = {0};
     enum al_code c;
     if (space == 0)
@@ -101,25 +113,27 @@ static enum al_code delete_in(const struct al_items_context *ctx, uint32_t space
     return AL_OK;
 }
 
-/* The credential may write to its own space, to its team's space and, when it speaks for the whole team, to those of its
- * team's deployments, which are the ones it reads besides further teams'; those are told apart by their owner's name. */
+/* The credential may write to its own space, to its team's space and, when it speaks for the whole
+ * team, to those of its team's deployments, which are the ones it reads besides further teams';
+ * those are told apart by their owner's name. */
 static bool may_write(const struct al_credential *cred, const struct al_doc *d)
 {
     return d->visibility != AL_VIS_COMMUNITY && al_str_is(d->team, cred->key->team);
 }
 
 enum al_code al_items_delete(const struct al_items_context *ctx, const struct al_credential *cred,
-                             struct al_str id, uint32_t space, struct al_arena *a, bool *ret_deleted,
-                             struct al_token *ret_token, struct al_err *err)
+                             struct al_str id, uint32_t space, struct al_arena *a,
+                             bool *ret_deleted, struct al_token *ret_token, struct al_err *err)
 {
     AL_TRY(al_credential_require(cred, AL_ROLE_CONTRIBUTOR, err));
     *ret_deleted = false;
     AL_TRY(al_token_init(ctx->router, a, ret_token, err));
     if (space == AL_SPACE_COMMUNITY)
-        AL_TRY(al_credential_require(cred, AL_ROLE_ADMIN, err));
+        AL_TRY(al_credential_require(cred, AL_ROLE_REVIEWER, err));
     struct al_doc d;
     struct al_err gone = {0};
-    enum al_code c = al_items_get(ctx, cred, id, space, false, a, &d, &gone);
+    enum al_code c = space ? al_items_get(ctx, cred, id, space, false, a, &d, &gone)
+                           : get_own(ctx, cred, id, a, &d, &gone);
     if (c == AL_NOT_FOUND)
         return AL_OK;
     if (c != AL_OK) {

@@ -78,19 +78,19 @@ static void test_get_and_delete_stay_in_reach(void **state)
     assert_int_equal(al_items_get(&t.ctx, t.blue, AL_STR("s1"), t.red->team_space, false,
                                   &t.core.arena, &d, &err),
                      AL_NOT_FOUND);
-    AL_CHECK_OK(al_items_delete(&t.ctx, t.blue, AL_STR("s1"), 0, &t.core.arena, &deleted, &token,
-                                &err),
-                err);
+    AL_CHECK_OK(
+        al_items_delete(&t.ctx, t.blue, AL_STR("s1"), 0, &t.core.arena, &deleted, &token, &err),
+        err);
     assert_false(deleted);
-    AL_CHECK_OK(al_items_delete(&t.ctx, t.red, AL_STR("s1"), 0, &t.core.arena, &deleted, &token,
-                                &err),
-                err);
+    AL_CHECK_OK(
+        al_items_delete(&t.ctx, t.red, AL_STR("s1"), 0, &t.core.arena, &deleted, &token, &err),
+        err);
     assert_true(deleted);
     assert_int_equal(found_by(&t, t.red), 0);
     const struct al_credential *reader = core_key(&t.core, "red", "", AL_ROLE_READER);
-    assert_int_equal(al_items_delete(&t.ctx, reader, AL_STR("s1"), 0, &t.core.arena, &deleted,
-                                     &token, &err),
-                     AL_PERMISSION_DENIED);
+    assert_int_equal(
+        al_items_delete(&t.ctx, reader, AL_STR("s1"), 0, &t.core.arena, &deleted, &token, &err),
+        AL_PERMISSION_DENIED);
     assert_string_equal(err.reason, "ROLE_MISSING");
     core_close(&t.core);
 }
@@ -104,21 +104,24 @@ static void test_promotion_needs_the_digest_of_what_is_shared(void **state)
     struct al_token token;
     struct al_arena *a = &t.core.arena;
     two_open(&t);
-    AL_CHECK_OK(al_items_promote(&t.ctx, t.red, AL_STR("s1"), AL_STR(""), a, &p, &token, &err), err);
+    AL_CHECK_OK(al_items_promote(&t.ctx, t.red, AL_STR("s1"), 0, AL_STR(""), a, &p, &token, &err),
+                err);
     struct al_str digest = p.digest;
     assert_false(p.promoted);
     assert_int_equal(found_by(&t, t.blue), 0);
-    assert_int_equal(al_items_promote(&t.ctx, t.red, AL_STR("s1"), AL_STR("0123"), a, &p, &token,
-                                      &err),
-                     AL_FAILED_PRECONDITION);
+    assert_int_equal(
+        al_items_promote(&t.ctx, t.red, AL_STR("s1"), 0, AL_STR("0123"), a, &p, &token, &err),
+        AL_FAILED_PRECONDITION);
     assert_string_equal(err.reason, "PREVIEW_STALE");
-    assert_int_equal(al_items_promote(&t.ctx, t.blue, AL_STR("s1"), digest, a, &p, &token, &err),
+    assert_int_equal(al_items_promote(&t.ctx, t.blue, AL_STR("s1"), 0, digest, a, &p, &token, &err),
                      AL_NOT_FOUND);
     put(&t, t.red, "s1", "The zebrafish warehouse was changed meanwhile.");
-    assert_int_equal(al_items_promote(&t.ctx, t.red, AL_STR("s1"), digest, a, &p, &token, &err),
+    assert_int_equal(al_items_promote(&t.ctx, t.red, AL_STR("s1"), 0, digest, a, &p, &token, &err),
                      AL_FAILED_PRECONDITION);
-    AL_CHECK_OK(al_items_promote(&t.ctx, t.red, AL_STR("s1"), AL_STR(""), a, &p, &token, &err), err);
-    AL_CHECK_OK(al_items_promote(&t.ctx, t.red, AL_STR("s1"), p.digest, a, &p, &token, &err), err);
+    AL_CHECK_OK(al_items_promote(&t.ctx, t.red, AL_STR("s1"), 0, AL_STR(""), a, &p, &token, &err),
+                err);
+    AL_CHECK_OK(al_items_promote(&t.ctx, t.red, AL_STR("s1"), 0, p.digest, a, &p, &token, &err),
+                err);
     assert_true(p.promoted);
     assert_int_equal(found_by(&t, t.blue), 1);
     assert_int_equal(found_by(&t, t.red), 1); /* the copy of one's own is not shown twice */
@@ -134,21 +137,130 @@ static void test_the_community_sees_a_pseudonym_until_withdrawn(void **state)
     struct al_token token;
     struct al_arena *a = &t.core.arena;
     two_open(&t);
-    AL_CHECK_OK(al_items_promote(&t.ctx, t.red, AL_STR("s1"), AL_STR(""), a, &p, &token, &err), err);
-    AL_CHECK_OK(al_items_promote(&t.ctx, t.red, AL_STR("s1"), p.digest, a, &p, &token, &err), err);
-    struct al_query_result r = core_search(&t.core, "zebrafish", AL_MODE_HYBRID, 10, t.blue->spaces,
-                                           t.blue->n_spaces);
+    AL_CHECK_OK(al_items_promote(&t.ctx, t.red, AL_STR("s1"), 0, AL_STR(""), a, &p, &token, &err),
+                err);
+    AL_CHECK_OK(al_items_promote(&t.ctx, t.red, AL_STR("s1"), 0, p.digest, a, &p, &token, &err),
+                err);
+    struct al_query_result r =
+        core_search(&t.core, "zebrafish", AL_MODE_HYBRID, 10, t.blue->spaces, t.blue->n_spaces);
     assert_int_equal(r.n_hits, 1);
     assert_true(al_str_is(r.hits[0].doc->team, t.red->pseudonym));
     assert_true(al_str_find(r.hits[0].doc->id, AL_STR("red"), 0) == SIZE_MAX);
     assert_int_equal(al_items_withdraw(&t.ctx, t.blue, AL_STR("s1"), a, &token, &err),
-                     AL_NOT_FOUND);
-    assert_string_equal(err.reason, "NOT_PROMOTED");
+                     AL_FAILED_PRECONDITION);
+    assert_string_equal(err.reason, "ITEM_STATE");
     core_reopen(&t.core);
     t.ctx = context(&t.core);
     AL_CHECK_OK(al_items_withdraw(&t.ctx, t.red, AL_STR("s1"), a, &token, &err), err);
     assert_int_equal(found_by(&t, t.blue), 0);
     assert_int_equal(found_by(&t, t.red), 1);
+    core_close(&t.core);
+}
+
+static void share(struct two *t, const struct al_credential *cred)
+{
+    struct al_err err = {0};
+    struct al_promotion p;
+    struct al_token token;
+    struct al_arena *a = &t->core.arena;
+    AL_CHECK_OK(al_items_promote(&t->ctx, cred, AL_STR("s1"), 0, AL_STR(""), a, &p, &token, &err),
+                err);
+    AL_CHECK_OK(al_items_promote(&t->ctx, cred, AL_STR("s1"), 0, p.digest, a, &p, &token, &err),
+                err);
+}
+
+static void test_a_renamed_team_leaves_no_copy_behind(void **state)
+{
+    (void)state;
+    struct two t;
+    struct al_err err = {0};
+    struct al_token token;
+    struct al_doc d;
+    two_open(&t);
+    struct al_arena *a = &t.core.arena;
+    share(&t, t.red);
+    AL_CHECK_OK(al_directory_set_team_named(t.core.directory, "red", true, &err), err);
+    const struct al_credential *named = core_key(&t.core, "red", "", AL_ROLE_CONTRIBUTOR);
+    share(&t, named);
+    char *old = al_arena_printf(a, "%s/s1", t.red->pseudonym);
+    assert_int_equal(al_items_get(&t.ctx, t.blue, al_str_c(old), 0, false, a, &d, &err),
+                     AL_NOT_FOUND);
+    AL_CHECK_OK(al_items_get(&t.ctx, t.blue, AL_STR("red/s1"), 0, false, a, &d, &err), err);
+    /* the id of the copy will do as well */
+    AL_CHECK_OK(al_items_withdraw(&t.ctx, named, AL_STR("red/s1"), a, &token, &err), err);
+    assert_int_equal(found_by(&t, t.blue), 0);
+    core_close(&t.core);
+}
+
+static void test_readers_of_a_team_do_not_take_back_what_it_shared(void **state)
+{
+    (void)state;
+    struct two t;
+    struct al_err err = {0};
+    struct al_token token;
+    two_open(&t);
+    struct al_arena *a = &t.core.arena;
+    share(&t, t.red);
+    char readable[1][AL_NAME_BYTES_MAX + 1] = {"red"};
+    struct al_key want = {
+        .team = "blue", .role = AL_ROLE_CONTRIBUTOR, .readable = readable, .n_readable = 1};
+    struct al_key k;
+    char text[AL_KEY_TEXT_MAX];
+    const struct al_credential *spy = NULL;
+    AL_CHECK_OK(al_directory_add_key(t.core.directory, &want, text, &k, &err), err);
+    AL_CHECK_OK(al_directory_authenticate(t.core.directory, al_str_c(text), a, &spy, &err), err);
+    assert_int_equal(al_items_withdraw(&t.ctx, spy, AL_STR("s1"), a, &token, &err),
+                     AL_FAILED_PRECONDITION);
+    /* its own item of the same id is found although red's comes first */
+    put(&t, spy, "s1", "A zebrafish warehouse of our own.");
+    share(&t, spy);
+    AL_CHECK_OK(al_items_withdraw(&t.ctx, spy, AL_STR("s1"), a, &token, &err), err);
+    AL_CHECK_OK(al_items_withdraw(&t.ctx, t.red, AL_STR("s1"), a, &token, &err), err);
+    core_close(&t.core);
+}
+
+static void test_a_deletion_without_a_space_stays_near(void **state)
+{
+    (void)state;
+    struct two t;
+    struct al_err err = {0};
+    struct al_token token;
+    struct al_deployment dep;
+    bool deleted = true;
+    two_open(&t);
+    AL_CHECK_OK(al_directory_add_deployment(t.core.directory, "red", "prod", &dep, &err), err);
+    const struct al_credential *prod = core_key(&t.core, "red", "prod", AL_ROLE_CONTRIBUTOR);
+    put(&t, prod, "only-prod", "Something of the deployment.");
+    const struct al_credential *team = core_key(&t.core, "red", "", AL_ROLE_CONTRIBUTOR);
+    AL_CHECK_OK(al_items_delete(&t.ctx, team, AL_STR("only-prod"), 0, &t.core.arena, &deleted,
+                                &token, &err),
+                err);
+    assert_false(deleted);
+    AL_CHECK_OK(al_items_delete(&t.ctx, team, AL_STR("only-prod"), dep.space, &t.core.arena,
+                                &deleted, &token, &err),
+                err);
+    assert_true(deleted);
+    core_close(&t.core);
+}
+
+static void test_reviewers_delete_from_the_community(void **state)
+{
+    (void)state;
+    struct two t;
+    struct al_err err = {0};
+    struct al_token token;
+    bool deleted = false;
+    two_open(&t);
+    share(&t, t.red);
+    char *id = al_arena_printf(&t.core.arena, "%s/s1", t.red->pseudonym);
+    assert_int_equal(al_items_delete(&t.ctx, t.blue, al_str_c(id), AL_SPACE_COMMUNITY,
+                                     &t.core.arena, &deleted, &token, &err),
+                     AL_PERMISSION_DENIED);
+    const struct al_credential *reviewer = core_key(&t.core, "blue", "", AL_ROLE_REVIEWER);
+    AL_CHECK_OK(al_items_delete(&t.ctx, reviewer, al_str_c(id), AL_SPACE_COMMUNITY, &t.core.arena,
+                                &deleted, &token, &err),
+                err);
+    assert_true(deleted);
     core_close(&t.core);
 }
 
@@ -175,7 +287,8 @@ static void test_an_answer_cites_every_sentence_or_abstains(void **state)
     struct al_answer ans;
     two_open(&t);
     put(&t, t.red, "d1",
-        "A sensor waits for a condition. Use deferrable mode so that the worker slot is freed while "
+        "A sensor waits for a condition. Use deferrable mode so that the worker slot is freed "
+        "while "
         "the sensor waits. Pools limit how many tasks run at once.");
     ask(&t, "How do I free the worker slot while a sensor waits?", &ans);
     assert_false(ans.abstained);
@@ -183,14 +296,15 @@ static void test_an_answer_cites_every_sentence_or_abstains(void **state)
     for (size_t i = 0; i < ans.n_sentences; i++) {
         assert_in_range(ans.sentences[i].source, 1, ans.n_sources);
         /* word for word from the source */
-        const struct al_doc *d = ans.sources[ans.sentences[i].source - 1]->doc;
-        assert_true(al_str_find(d->body, ans.sentences[i].text, 0) != SIZE_MAX);
+        const struct al_hit *h = ans.sources[ans.sentences[i].source - 1];
+        assert_true(al_str_find(h->text, ans.sentences[i].text, 0) != SIZE_MAX);
     }
     assert_true(al_str_find(ans.text, AL_STR("deferrable"), 0) != SIZE_MAX);
     assert_true(al_str_find(ans.text, AL_STR("[1]"), 0) != SIZE_MAX);
     ask(&t, "What is the boiling point of tungsten hexafluoride?", &ans);
     assert_true(ans.abstained);
     assert_int_equal(ans.n_sentences, 0);
+    assert_true(ans.n_sources >= 1); /* the nearest ones */
     assert_true(ans.text.n > 0);
     core_close(&t.core);
 }
@@ -202,6 +316,10 @@ int main(void)
         cmocka_unit_test(test_promotion_needs_the_digest_of_what_is_shared),
         cmocka_unit_test(test_the_community_sees_a_pseudonym_until_withdrawn),
         cmocka_unit_test(test_an_answer_cites_every_sentence_or_abstains),
+        cmocka_unit_test(test_a_renamed_team_leaves_no_copy_behind),
+        cmocka_unit_test(test_readers_of_a_team_do_not_take_back_what_it_shared),
+        cmocka_unit_test(test_a_deletion_without_a_space_stays_near),
+        cmocka_unit_test(test_reviewers_delete_from_the_community),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,7 +37,8 @@ static bool all_in_alphabet(struct al_str s)
 
 bool al_key_text_split(struct al_str text, struct al_str *ret_id, struct al_str *ret_secret)
 {
-    if (text.n != 3 + AL_KEY_ID_CHARS + 1 + AL_KEY_SECRET_CHARS || !al_str_starts(text, AL_STR("al_")))
+    if (text.n != 3 + AL_KEY_ID_CHARS + 1 + AL_KEY_SECRET_CHARS ||
+        !al_str_starts(text, AL_STR("al_")))
         return false;
     struct al_str id = al_str_sub(text, 3, AL_KEY_ID_CHARS);
     struct al_str secret = al_str_sub(text, 3 + AL_KEY_ID_CHARS + 1, AL_KEY_SECRET_CHARS);
@@ -50,7 +51,8 @@ bool al_key_text_split(struct al_str text, struct al_str *ret_id, struct al_str 
 
 void al_key_hash(struct al_str secret, const uint8_t salt[16], uint8_t ret[AL_KEY_HASH_BYTES])
 {
-    int rc = crypto_generichash(ret, AL_KEY_HASH_BYTES, (const uint8_t *)secret.p, secret.n, salt, 16);
+    int rc =
+        crypto_generichash(ret, AL_KEY_HASH_BYTES, (const uint8_t *)secret.p, secret.n, salt, 16);
     AL_ASSERT(rc == 0);
 }
 

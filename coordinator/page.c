@@ -1,6 +1,12 @@
 #include "page.h"
 
+#include <sodium.h>
+#include <string.h>
+
 #include "service.h"
+
+#define SEAL_BYTES ((size_t)crypto_secretbox_NONCEBYTES + crypto_secretbox_MACBYTES)
+#define TOKEN_CHARS_MAX 4096u
 
 static int digit_of(char c)
 {
@@ -17,15 +23,35 @@ static enum al_code bad_token(struct al_err *err)
                      "page token: not one that this server gave");
 }
 
+/* The key that a page ends at may be that of another team's document, so tokens are sealed: what is
+ * in them is neither read nor made up by clients. */
+static enum al_code unseal(struct al_coordinator *c, const uint8_t *sealed, size_t n,
+                           struct al_arena *a, struct al_page_cursor *ret, struct al_err *err)
+{
+    if (n < SEAL_BYTES + 2)
+        return bad_token(err);
+    size_t n_plain = n - SEAL_BYTES;
+    uint8_t *plain = al_arena_alloc(a, n_plain);
+    if (!plain)
+        return al_msg_no_memory(err);
+    if (crypto_secretbox_open_easy(plain, sealed + crypto_secretbox_NONCEBYTES,
+                                   n - crypto_secretbox_NONCEBYTES, sealed, c->page_key) != 0)
+        return bad_token(err);
+    struct al_reader r = al_reader_of((struct al_str){(const char *)plain, n_plain});
+    ret->shard = al_reader_u16be(&r);
+    ret->after = al_reader_bytes(&r, n_plain - 2);
+    return ret->shard < c->opt.router->n_shards ? AL_OK : bad_token(err);
+}
+
 enum al_code al_page_parse(struct al_coordinator *c, struct al_str token, struct al_arena *a,
                            struct al_page_cursor *ret, struct al_err *err)
 {
     *ret = (struct al_page_cursor){.shard = 0, .after = {"", 0}};
     if (!token.n)
         return AL_OK;
-    if (token.n < 4 || token.n % 2 || token.n > 4096)
+    if (token.n % 2 || token.n > TOKEN_CHARS_MAX)
         return bad_token(err);
-    char *raw = al_arena_alloc(a, token.n / 2);
+    uint8_t *raw = al_arena_alloc(a, token.n / 2);
     if (!raw)
         return al_msg_no_memory(err);
     for (size_t i = 0; i < token.n / 2; i++) {
@@ -33,27 +59,31 @@ enum al_code al_page_parse(struct al_coordinator *c, struct al_str token, struct
         int lo = digit_of(token.p[2 * i + 1]);
         if (hi < 0 || lo < 0)
             return bad_token(err);
-        raw[i] = (char)(hi << 4 | lo);
+        raw[i] = (uint8_t)(hi << 4 | lo);
     }
-    struct al_reader r = al_reader_of((struct al_str){raw, token.n / 2});
-    ret->shard = al_reader_u16be(&r);
-    ret->after = al_reader_bytes(&r, token.n / 2 - 2);
-    return ret->shard < c->opt.router->n_shards ? AL_OK : bad_token(err);
+    return unseal(c, raw, token.n / 2, a, ret, err);
 }
 
-enum al_code al_page_format(const struct al_page_cursor *p, struct al_arena *a, char **ret,
-                            struct al_err *err)
+enum al_code al_page_format(struct al_coordinator *c, const struct al_page_cursor *p,
+                            struct al_arena *a, char **ret, struct al_err *err)
 {
-    struct al_buf b;
-    al_buf_init(&b, al_arena_mem(a), 0);
-    al_buf_cstr(&b, "");
-    if (!p->at_end) {
-        al_buf_printf(&b, "%04x", (unsigned)p->shard);
-        for (size_t i = 0; i < p->after.n; i++)
-            al_buf_printf(&b, "%02x", (unsigned char)p->after.p[i]);
+    if (p->at_end) {
+        *ret = al_msg_str(a, AL_STR(""));
+        return *ret ? AL_OK : al_msg_no_memory(err);
     }
-    AL_TRY(al_buf_status(&b, err));
-    *ret = b.p;
+    size_t n = p->after.n + 2;
+    uint8_t *plain = al_arena_alloc(a, n);
+    uint8_t *sealed = al_arena_alloc(a, n + SEAL_BYTES);
+    char *hex = al_arena_alloc(a, 2 * (n + SEAL_BYTES) + 1);
+    if (!plain || !sealed || !hex)
+        return al_msg_no_memory(err);
+    plain[0] = (uint8_t)(p->shard >> 8);
+    plain[1] = (uint8_t)p->shard;
+    if (p->after.n)
+        memcpy(plain + 2, p->after.p, p->after.n);
+    al_random_fill(c->opt.random, sealed, crypto_secretbox_NONCEBYTES);
+    crypto_secretbox_easy(sealed + crypto_secretbox_NONCEBYTES, plain, n, sealed, c->page_key);
+    *ret = sodium_bin2hex(hex, 2 * (n + SEAL_BYTES) + 1, sealed, n + SEAL_BYTES);
     return AL_OK;
 }
 

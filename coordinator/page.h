@@ -1,7 +1,8 @@
 /* page.h - listing documents over all shards, page by page.
  *
- * A page token is opaque to clients: shard number and the key after which to go on, in hexadecimal. A list goes through the
- * shards one after the other; a document that is written meanwhile may or may not be seen, none is seen twice.
+ * A page token is opaque to clients: shard number and the key after which to go on, in hexadecimal.
+ * A list goes through the shards one after the other; a document that is written meanwhile may or
+ * may not be seen, none is seen twice.
  *
  * Thread: any thread.
  */
@@ -22,12 +23,12 @@ AL_NODISCARD enum al_code al_page_parse(struct al_coordinator *c, struct al_str 
                                         struct al_arena *a, struct al_page_cursor *ret,
                                         struct al_err *err);
 
-/* As a token; "" at the end. */
-AL_NODISCARD enum al_code al_page_format(const struct al_page_cursor *p, struct al_arena *a,
-                                         char **ret, struct al_err *err);
+/* As a sealed token, good until the process ends; "" at the end. */
+AL_NODISCARD enum al_code al_page_format(struct al_coordinator *c, const struct al_page_cursor *p,
+                                         struct al_arena *a, char **ret, struct al_err *err);
 
-/* The next page: q's after is set here; cursor moves on. A page may be short, and is empty only at the end or after much was
- * looked at in vain. */
+/* The next page: q's after is set here; cursor moves on. A page may be short, and is empty only at
+ * the end or after much was looked at in vain. */
 AL_NODISCARD enum al_code al_list_docs(struct al_coordinator *c, struct al_list_query *q,
                                        struct al_page_cursor *cursor, struct al_arena *a,
                                        struct al_doc_page *ret, struct al_err *err);

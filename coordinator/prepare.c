@@ -43,6 +43,7 @@ void al_item_hash(const struct al_item *it, struct al_str source, const struct a
     hash_str(&h, it->kind);
     hash_str(&h, it->url);
     hash_str(&h, it->version);
+    hash_str(&h, it->checksum); /* kept with the document: a new one must reach it */
     hash_number(&h, it->n_tags);
     for (size_t i = 0; i < it->n_tags; i++)
         hash_str(&h, it->tags[i]);
@@ -60,8 +61,8 @@ void al_item_hash(const struct al_item *it, struct al_str source, const struct a
 static enum al_code check_item(const struct al_item *it, struct al_err *err)
 {
     if (it->id.n < 1 || it->id.n > AL_DOC_ID_BYTES_MAX)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ID", "id: %zu bytes, 1 to %u are allowed",
-                         it->id.n, AL_DOC_ID_BYTES_MAX);
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT",
+                         "id: %zu bytes, 1 to %u are allowed", it->id.n, AL_DOC_ID_BYTES_MAX);
     if (it->content.n > AL_DOC_BODY_BYTES_MAX)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE",
                          "content: %zu bytes, at most %u are allowed", it->content.n,
@@ -122,13 +123,15 @@ static enum al_code read_content(struct prep *p)
 {
     struct al_str content;
     AL_TRY(redact(p, p->it->content, &content));
-    /* a file's name is a title of last resort; any other id says nothing that people would search for */
+    /* a file's name is a title of last resort; any other id says nothing that people would search
+     * for */
     bool is_file = al_format_of_path(p->it->id) != AL_FORMAT_UNKNOWN;
     struct al_document_options opt = {.format = format_of(p->it),
                                       .path = is_file ? p->it->id : AL_STR(""),
                                       .title = p->it->title};
     AL_TRY(al_document_read(&opt, content, p->a, &p->doc, p->err));
-    /* the format may have hidden a secret (an entity, an escape): look once more at what it became */
+    /* the format may have hidden a secret (an entity, an escape): look once more at what it became
+     */
     struct al_str clean;
     uint32_t before = p->redactions;
     AL_TRY(redact(p, p->doc.body, &clean));
@@ -226,7 +229,7 @@ static enum al_code own_vector(const struct prep *p, struct al_doc *d, uint32_t 
         return AL_FAIL_R(p->err, AL_INVALID_ARGUMENT, "DIMENSION_MISMATCH",
                          "vector: %zu components, the index has %u", it->n_vector, dim);
     if (d->n_chunks != 1)
-        return AL_FAIL_R(p->err, AL_INVALID_ARGUMENT, "BAD_VECTOR",
+        return AL_FAIL_R(p->err, AL_INVALID_ARGUMENT, "FIELDS_CONFLICT",
                          "vector: the item has %zu chunks, an own vector needs exactly one",
                          d->n_chunks);
     double norm = 0;

@@ -70,11 +70,12 @@ static void digest_hex(const struct al_buf *b, char ret[33])
 
 /* The copy as the community will see it, and the digest of exactly that. */
 static enum al_code make_copy(const struct al_items_context *ctx, const struct al_credential *cred,
-                              struct al_str id, struct al_arena *a, struct al_doc *ret_source,
-                              struct al_promotion *ret, struct al_err *err)
+                              struct al_str id, uint32_t space, struct al_arena *a,
+                              struct al_doc *ret_source, struct al_promotion *ret,
+                              struct al_err *err)
 {
     struct al_doc d;
-    AL_TRY(al_items_get(ctx, cred, id, 0, false, a, &d, err));
+    AL_TRY(al_items_get(ctx, cred, id, space, false, a, &d, err));
     if (d.visibility == AL_VIS_COMMUNITY || !al_str_is(d.team, cred->key->team))
         return AL_FAIL_R(err, AL_NOT_FOUND, "ITEM_NOT_FOUND",
                          "item: '" AL_STR_FMT "' is not one of your team's",
@@ -97,9 +98,9 @@ static enum al_code make_copy(const struct al_items_context *ctx, const struct a
     d.updated_ms = 0;
     d.created_ms = 0;
     if (d.id.n > AL_DOC_ID_BYTES_MAX)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ID",
-                         "id: too long to be shared: %zu bytes with its owner, at most %u",
-                         d.id.n, AL_DOC_ID_BYTES_MAX);
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT",
+                         "id: too long to be shared: %zu bytes with its owner, at most %u", d.id.n,
+                         AL_DOC_ID_BYTES_MAX);
     struct al_buf b;
     al_buf_init(&b, al_arena_mem(a), 0);
     al_doc_encode(&d, &b);
@@ -136,26 +137,66 @@ static enum al_code write_doc(const struct al_items_context *ctx, const struct a
     return AL_OK;
 }
 
+static enum al_code delete_copy(const struct al_items_context *ctx, struct al_str id,
+                                struct al_arena *a, struct al_token *ret_token, struct al_err *err)
+{
+    struct al_op op = {.kind = AL_OP_DELETE_DOC, .space = AL_SPACE_COMMUNITY, .id = id};
+    enum al_outcome o;
+    return write_doc(ctx, &op, id, a, &o, ret_token, err);
+}
+
+/* The record of what was shared of an item before. */
+static enum al_code get_record(const struct al_items_context *ctx, uint32_t space, struct al_str id,
+                               struct al_arena *a, struct al_str *ret, struct al_err *err)
+{
+    uint64_t version;
+    return ctx->system->ops->get_row(ctx->system, AL_TABLE_PROMOTION, space, id, a, ret, &version,
+                                     err);
+}
+
+/* The team may have changed what it is called since: a copy under the former name could not be
+ * found again, and both together would tell whose pseudonym it was. */
+static enum al_code drop_former(const struct al_items_context *ctx, uint32_t space,
+                                struct al_str id, struct al_str new_id, struct al_arena *a,
+                                struct al_err *err)
+{
+    struct al_str former = {NULL, 0};
+    struct al_err none = {0};
+    enum al_code c = get_record(ctx, space, id, a, &former, &none);
+    if (c == AL_NOT_FOUND || (c == AL_OK && al_str_eq(former, new_id)))
+        return AL_OK;
+    if (c != AL_OK) {
+        if (err)
+            *err = none;
+        return c;
+    }
+    struct al_token t;
+    return delete_copy(ctx, former, a, &t, err);
+}
+
 enum al_code al_items_promote(const struct al_items_context *ctx, const struct al_credential *cred,
-                              struct al_str id, struct al_str digest, struct al_arena *a,
-                              struct al_promotion *ret, struct al_token *ret_token,
-                              struct al_err *err)
+                              struct al_str id, uint32_t space, struct al_str digest,
+                              struct al_arena *a, struct al_promotion *ret,
+                              struct al_token *ret_token, struct al_err *err)
 {
     AL_TRY(al_credential_require(cred, AL_ROLE_CONTRIBUTOR, err));
     struct al_promotion p = {0};
     struct al_doc source = {0};
-    AL_TRY(make_copy(ctx, cred, id, a, &source, &p, err));
+    AL_TRY(make_copy(ctx, cred, id, space, a, &source, &p, err));
     AL_TRY(al_token_init(ctx->router, a, ret_token, err));
     if (!digest.n) {
         *ret = p;
         return AL_OK;
     }
     if (!al_str_eq(digest, p.digest))
-        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "PREVIEW_STALE",
-                         "promote: the item has changed since that preview, or the digest is another "
-                         "one's; look at a new preview");
+        return AL_FAIL_R(
+            err, AL_FAILED_PRECONDITION, "PREVIEW_STALE",
+            "promote: the item has changed since that preview, or the digest is another "
+            "one's; look at a new preview");
     AL_TRY(al_doc_embed(&p.doc, ctx->embedder, a, err));
-    /* first the record by which it can be withdrawn, then the copy: a crash between leaves a record of nothing */
+    AL_TRY(drop_former(ctx, source.space, id, p.doc.id, a, err));
+    /* first the record by which it can be withdrawn, then the copy: a crash between leaves a record
+     * of nothing */
     struct al_op note = {.kind = AL_OP_PUT_ROW,
                          .table = AL_TABLE_PROMOTION,
                          .space = source.space,
@@ -170,24 +211,52 @@ enum al_code al_items_promote(const struct al_items_context *ctx, const struct a
     return AL_OK;
 }
 
-/* The community id of an item of one of the credential's own spaces. */
+static bool is_team(const struct al_credential *cred, struct al_str owner)
+{
+    return al_str_is(owner, cred->pseudonym) || al_str_is(owner, cred->key->team);
+}
+
+/* The id of the item without the owner in front, if this is the id of a copy that the credential's
+ * team has shared. */
+static struct al_str original_id(const struct al_credential *cred, struct al_str id)
+{
+    size_t slash = al_str_find(id, AL_STR("/"), 0);
+    if (slash == SIZE_MAX || !is_team(cred, al_str_sub(id, 0, slash)))
+        return id;
+    return al_str_sub(id, slash + 1, SIZE_MAX);
+}
+
+/* Whose copy is that? Ids of copies begin with the owner, and ids of teams have no slash in them.
+ */
+static bool shared_by(const struct al_credential *cred, struct al_str shared_id)
+{
+    size_t slash = al_str_find(shared_id, AL_STR("/"), 0);
+    return slash != SIZE_MAX && is_team(cred, al_str_sub(shared_id, 0, slash));
+}
+
+/* The record of an item that the credential's team has shared; those of further readable teams are
+ * passed over. */
 static enum al_code find_promotion(const struct al_items_context *ctx,
                                    const struct al_credential *cred, struct al_str id,
                                    struct al_arena *a, uint32_t *ret_space, struct al_str *ret,
                                    struct al_err *err)
 {
     for (size_t i = 0; i < cred->n_spaces; i++) {
+        struct al_err none = {0};
         if (cred->spaces[i] == AL_SPACE_COMMUNITY)
             continue;
-        uint64_t version;
-        enum al_code c = ctx->system->ops->get_row(ctx->system, AL_TABLE_PROMOTION, cred->spaces[i],
-                                                   id, a, ret, &version, err);
+        enum al_code c = get_record(ctx, cred->spaces[i], id, a, ret, &none);
         *ret_space = cred->spaces[i];
-        if (c != AL_NOT_FOUND)
+        if (c == AL_OK && shared_by(cred, *ret))
+            return AL_OK;
+        if (c != AL_OK && c != AL_NOT_FOUND) {
+            if (err)
+                *err = none;
             return c;
+        }
     }
-    return AL_FAIL_R(err, AL_NOT_FOUND, "NOT_PROMOTED",
-                     "item: '" AL_STR_FMT "' has not been shared with the community",
+    return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "ITEM_STATE",
+                     "item: '" AL_STR_FMT "' has not been shared with the community by your team",
                      AL_STR_ARG(al_str_sub(id, 0, 100)));
 }
 
@@ -196,24 +265,21 @@ enum al_code al_items_withdraw(const struct al_items_context *ctx, const struct 
                                struct al_err *err)
 {
     AL_TRY(al_credential_require(cred, AL_ROLE_CONTRIBUTOR, err));
+    if (id.n < 1 || id.n > AL_DOC_ID_BYTES_MAX)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT",
+                         "id: %zu bytes, 1 to %u are allowed", id.n, AL_DOC_ID_BYTES_MAX);
     uint32_t space = 0;
     struct al_str shared_id = {NULL, 0};
-    AL_TRY(find_promotion(ctx, cred, id, a, &space, &shared_id, err));
-    /* another team's promotion is visible to readers of that team, but only its owner takes it back */
-    struct al_doc shared;
-    struct al_shard_port *p =
-        ctx->router->shards[al_router_of_doc(ctx->router, AL_SPACE_COMMUNITY, shared_id)];
-    enum al_code c = p->ops->get_doc(p, AL_SPACE_COMMUNITY, shared_id, false, a, &shared, err);
-    if (c == AL_OK && !al_str_is(shared.team, cred->pseudonym) &&
-        !al_str_is(shared.team, cred->key->team))
-        return AL_FAIL_R(err, AL_PERMISSION_DENIED, "SPACE_FORBIDDEN",
-                         "item: shared by another team");
-    if (c != AL_OK && c != AL_NOT_FOUND)
+    struct al_str own = id;
+    enum al_code c = find_promotion(ctx, cred, id, a, &space, &shared_id, err);
+    if (c == AL_FAILED_PRECONDITION && original_id(cred, id).n < id.n) {
+        own = original_id(cred, id);
+        c = find_promotion(ctx, cred, own, a, &space, &shared_id, err);
+    }
+    if (c != AL_OK)
         return c;
-    struct al_op op = {.kind = AL_OP_DELETE_DOC, .space = AL_SPACE_COMMUNITY, .id = shared_id};
-    enum al_outcome o;
-    AL_TRY(write_doc(ctx, &op, shared_id, a, &o, ret_token, err));
+    AL_TRY(delete_copy(ctx, shared_id, a, ret_token, err));
     struct al_op note = {
-        .kind = AL_OP_DELETE_ROW, .table = AL_TABLE_PROMOTION, .space = space, .id = id};
+        .kind = AL_OP_DELETE_ROW, .table = AL_TABLE_PROMOTION, .space = space, .id = own};
     return write_system_row(ctx, &note, a, err);
 }

@@ -10,7 +10,8 @@
 #define WEIGHT_DEFAULT 0.4
 #define DEPTH_MIN 100u
 #define DEPTH_MAX 10000u
-#define SNIPPET_DEFAULT 300u
+#define SNIPPET_DEFAULT 240u
+#define SCRATCH_LIMIT ((size_t)128 << 20)
 #define BM25_K1 0.9f
 #define BM25_B 0.4f
 
@@ -33,7 +34,10 @@ struct run {
     size_t n_fused;
     uint32_t text_depth;
     uint32_t vector_depth;
-    bool leg_full; /* some leg gave all it was asked for: deeper may give more */
+    double text_max; /* of all candidates */
+    double vector_max;
+    struct al_arena scratch; /* of one candidate: whole documents pass through it */
+    bool leg_full;           /* some leg gave all it was asked for: deeper may give more */
 };
 
 static enum al_code no_memory(struct al_err *err)
@@ -115,18 +119,18 @@ static enum al_code embed(struct run *r)
 static enum al_code check(const struct al_query *q, struct al_err *err)
 {
     if (q->k < 1 || q->k > AL_QUERY_K_MAX)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "K_OUT_OF_RANGE", "k: %u is not in 1 to %u", q->k,
-                         AL_QUERY_K_MAX);
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "K_OUT_OF_RANGE", "k: %u is not in 1 to %u",
+                         q->k, AL_QUERY_K_MAX);
     if (q->text.n > AL_QUERY_TEXT_BYTES_MAX)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE",
                          "query: %zu bytes of text, at most %u are allowed", q->text.n,
                          AL_QUERY_TEXT_BYTES_MAX);
     if (!isnan(q->vector_weight) && !(q->vector_weight >= 0 && q->vector_weight <= 1))
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "WEIGHT_OUT_OF_RANGE",
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "OUT_OF_RANGE",
                          "vector weight: %g is not in 0 to 1", (double)q->vector_weight);
     if (!(q->min_score >= 0 && q->min_score <= 1))
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "MIN_SCORE_OUT_OF_RANGE",
-                         "min score: %g is not in 0 to 1", q->min_score);
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "OUT_OF_RANGE", "min score: %g is not in 0 to 1",
+                         q->min_score);
     return AL_OK;
 }
 
@@ -243,13 +247,11 @@ static enum al_code unite(struct run *r, const struct legs *l)
         return no_memory(r->err);
     size_t n = 0;
     for (size_t i = 0; i < l->n_text; i++)
-        f[n++] = (struct al_fused){.cand = l->text[i].cand,
-                                   .shard = l->text[i].shard,
-                                   .text_rank = (uint32_t)i + 1};
+        f[n++] = (struct al_fused){
+            .cand = l->text[i].cand, .shard = l->text[i].shard, .text_rank = (uint32_t)i + 1};
     for (size_t i = 0; i < l->n_vector; i++)
-        f[n++] = (struct al_fused){.cand = l->vector[i].cand,
-                                   .shard = l->vector[i].shard,
-                                   .vector_rank = (uint32_t)i + 1};
+        f[n++] = (struct al_fused){
+            .cand = l->vector[i].cand, .shard = l->vector[i].shard, .vector_rank = (uint32_t)i + 1};
     qsort(f, n, sizeof *f, by_place);
     size_t out = 0;
     for (size_t i = 0; i < n; i++) {
@@ -298,20 +300,45 @@ static enum al_code fetch_scores(struct run *r)
 
 /* ---- phase 4: distinct documents ---- */
 
-/* Keep the best chunk of each document; fused is sorted best first. Gives the number of documents kept, at most max. */
-static size_t distinct(struct al_fused *f, size_t n, size_t max, bool all_chunks)
+/* Documents seen so far, by open addressing; a slot is an index into the kept ones + 1. */
+static bool add_document(uint32_t *slots, size_t cap, const struct al_fused *kept, size_t n_kept,
+                         const struct al_fused *f)
 {
-    if (all_chunks)
-        return n < max ? n : max;
+    uint64_t h = (f->cand->docno ^ (uint64_t)f->shard << 56) * 0x9E3779B97F4A7C15ull;
+    for (size_t i = (size_t)(h >> 32) & (cap - 1);; i = (i + 1) & (cap - 1)) {
+        if (!slots[i]) {
+            slots[i] = (uint32_t)n_kept + 1;
+            return true;
+        }
+        const struct al_fused *x = &kept[slots[i] - 1];
+        if (x->shard == f->shard && x->cand->docno == f->cand->docno)
+            return false;
+    }
+}
+
+/* Keep the best chunk of each document; fused is sorted best first. *ret_n documents are kept, at
+ * most max. */
+static enum al_code distinct(struct run *r, size_t max, size_t *ret_n)
+{
+    size_t n = r->n_fused;
+    if (r->q->all_chunks) {
+        *ret_n = n < max ? n : max;
+        return AL_OK;
+    }
+    size_t cap = 16;
+    while (cap < 2 * n)
+        cap *= 2;
+    al_arena_reset(&r->scratch);
+    uint32_t *slots = al_arena_array(&r->scratch, cap, sizeof *slots);
+    if (!slots)
+        return no_memory(r->err);
     size_t out = 0;
     for (size_t i = 0; i < n && out < max; i++) {
-        bool seen = false;
-        for (size_t j = 0; j < out && !seen; j++)
-            seen = f[j].shard == f[i].shard && f[j].cand->docno == f[i].cand->docno;
-        if (!seen)
-            f[out++] = f[i];
+        if (add_document(slots, cap, r->fused, out, &r->fused[i]))
+            r->fused[out++] = r->fused[i];
     }
-    return out;
+    *ret_n = out;
+    return AL_OK;
 }
 
 static uint32_t first_depth(uint32_t asked, uint32_t k)
@@ -330,6 +357,18 @@ static double weight_of(const struct al_query *q)
     return isnan(q->vector_weight) ? WEIGHT_DEFAULT : (double)q->vector_weight;
 }
 
+/* The maxima that the scores are scaled by, for the explanation. */
+static void find_maxima(struct run *r)
+{
+    r->text_max = r->vector_max = 0;
+    for (size_t i = 0; i < r->n_fused; i++) {
+        double t = (double)r->fused[i].cand->text_score;
+        double v = (double)r->fused[i].cand->vector_score;
+        r->text_max = t > r->text_max ? t : r->text_max;
+        r->vector_max = v > r->vector_max ? v : r->vector_max;
+    }
+}
+
 /* Candidates at the present depths, fused and sorted; *ret_n of them are kept, at most want. */
 static enum al_code rank(struct run *r, size_t want, size_t *ret_n)
 {
@@ -340,12 +379,22 @@ static enum al_code rank(struct run *r, size_t want, size_t *ret_n)
     AL_TRY(fetch_scores(r));
     al_fuse(r->fused, r->n_fused, r->q->mode, r->q->fusion ? r->q->fusion : AL_FUSION_MIN_MAX,
             weight_of(r->q));
-    *ret_n = distinct(r->fused, r->n_fused, want, r->q->all_chunks);
-    return AL_OK;
+    find_maxima(r);
+    return distinct(r, want, ret_n);
 }
 
 /* ---- phase 5: documents, snippets, explanation ---- */
 
+static int by_term_score(const void *x, const void *y)
+{
+    const struct al_explain_term *a = x;
+    const struct al_explain_term *b = y;
+    if (a->score != b->score)
+        return a->score > b->score ? -1 : 1;
+    return al_str_cmp(a->term, b->term);
+}
+
+/* Coverage, and the terms when they are wanted, in the scratch arena. */
 static enum al_code explain_terms(struct run *r, const struct al_fused *f, struct al_hit *h,
                                   double *ret_coverage)
 {
@@ -360,7 +409,7 @@ static enum al_code explain_terms(struct run *r, const struct al_fused *f, struc
     leg.n_terms = r->n_terms;
     struct al_err gone;
     enum al_code c =
-        p->ops->explain(p, &leg, f->cand->docno, f->cand->chunk, r->a, &parts, &gone);
+        p->ops->explain(p, &leg, f->cand->docno, f->cand->chunk, &r->scratch, &parts, &gone);
     if (c == AL_NOT_FOUND)
         return AL_OK; /* replaced meanwhile */
     if (c != AL_OK) {
@@ -368,7 +417,7 @@ static enum al_code explain_terms(struct run *r, const struct al_fused *f, struc
             *r->err = gone;
         return c;
     }
-    h->terms = r->q->explain ? al_arena_array(r->a, r->n_terms, sizeof *h->terms) : NULL;
+    h->terms = r->q->explain ? al_arena_array(&r->scratch, r->n_terms, sizeof *h->terms) : NULL;
     if (r->q->explain && !h->terms)
         return no_memory(r->err);
     for (size_t i = 0; i < r->n_terms; i++) {
@@ -379,62 +428,90 @@ static enum al_code explain_terms(struct run *r, const struct al_fused *f, struc
             h->terms[h->n_terms++] = (struct al_explain_term){r->terms[i], parts[i].tf, r->idf[i],
                                                               (double)parts[i].score};
     }
+    if (h->n_terms > 1)
+        qsort(h->terms, h->n_terms, sizeof *h->terms, by_term_score);
     *ret_coverage = all > 0 ? have / all : 0;
     return AL_OK;
 }
 
-static enum al_code make_snippet(struct run *r, struct al_analyzer *an, struct al_hit *h)
+/* What the hit keeps of the document, from the scratch arena into the request's: its bodies
+ * together may be larger than that. */
+static enum al_code keep_parts(struct run *r, struct al_doc *d, struct al_hit *h)
 {
-    const struct al_doc *d = h->doc;
-    struct al_str text = {NULL, 0};
-    if (h->chunk < d->n_chunks)
-        text = al_str_sub(d->body, d->chunks[h->chunk].start,
-                          d->chunks[h->chunk].end - d->chunks[h->chunk].start);
-    size_t max = r->q->snippet_bytes ? r->q->snippet_bytes : SNIPPET_DEFAULT;
-    return al_snippet_make(an, text, r->terms, r->n_terms, max, r->a, &h->snippet, r->err);
+    struct al_doc *kept = al_arena_zalloc(r->a, sizeof *kept);
+    struct al_explain_term *terms = al_arena_array(r->a, h->n_terms + 1, sizeof *terms);
+    if (!kept || !terms)
+        return no_memory(r->err);
+    if (h->chunk < d->n_chunks) {
+        const struct al_chunk *c = &d->chunks[h->chunk];
+        AL_TRY(
+            al_arena_str(r->a, al_str_sub(d->body, c->start, c->end - c->start), &h->text, r->err));
+        AL_TRY(al_arena_str(r->a, c->heading, &h->heading, r->err));
+    }
+    *kept = *d;
+    kept->body = AL_STR("");
+    kept->chunks = NULL;
+    kept->n_chunks = 0;
+    AL_TRY(al_doc_own(kept, r->a, r->err));
+    if (h->n_terms)
+        memcpy(terms, h->terms, h->n_terms * sizeof *terms);
+    h->terms = terms;
+    h->doc = kept;
+    return AL_OK;
 }
 
-static enum al_code make_hit(struct run *r, const struct al_fused *f, struct al_analyzer *an,
-                             struct al_hit *ret, bool *ret_ok)
+static enum al_code load_hit(struct run *r, const struct al_fused *f, struct al_analyzer *an,
+                             struct al_hit *h, bool *ret_ok)
 {
-    *ret_ok = false;
     struct al_shard_port *p = r->ctx->router->shards[f->shard];
-    struct al_doc *d = al_arena_zalloc(r->a, sizeof *d);
-    if (!d)
-        return no_memory(r->err);
-    struct al_err gone;
-    enum al_code c = p->ops->get_doc(p, f->cand->space, f->cand->id, false, r->a, d, &gone);
-    if (c == AL_NOT_FOUND || (c == AL_OK && d->docno != f->cand->docno))
+    struct al_doc d = {0};
+    struct al_err gone = {0};
+    enum al_code c = p->ops->get_doc(p, f->cand->space, f->cand->id, false, &r->scratch, &d, &gone);
+    if (c == AL_NOT_FOUND || (c == AL_OK && d.docno != f->cand->docno))
         return AL_OK; /* deleted or replaced since the legs */
     if (c != AL_OK) {
         if (r->err)
             *r->err = gone;
         return c;
     }
-    struct al_hit h = {.doc = d,
-                       .chunk = f->cand->chunk,
+    AL_TRY(keep_parts(r, &d, h));
+    size_t max = r->q->snippet_bytes ? r->q->snippet_bytes : SNIPPET_DEFAULT;
+    AL_TRY(al_snippet_make(an, h->text, r->terms, r->n_terms, max, r->a, &h->snippet, r->err));
+    *ret_ok = true;
+    return AL_OK;
+}
+
+/* *ret_ok false: gone meanwhile, or below min_score, which is known before the document is read. */
+static enum al_code make_hit(struct run *r, const struct al_fused *f, struct al_analyzer *an,
+                             struct al_hit *ret, bool *ret_ok)
+{
+    *ret_ok = false;
+    al_arena_reset(&r->scratch);
+    struct al_hit h = {.chunk = f->cand->chunk,
+                       .text = AL_STR(""),
+                       .heading = AL_STR(""),
                        .score = f->score,
                        .text_score = (double)f->cand->text_score,
                        .vector_score = (double)f->cand->vector_score,
                        .text_rank = f->text_rank,
                        .vector_rank = f->vector_rank};
-    double coverage = 0;
-    AL_TRY(explain_terms(r, f, &h, &coverage));
-    h.coverage = coverage;
-    h.relevance = al_relevance(coverage, r->vector ? h.vector_score : 0, (uint32_t)r->n_terms);
-    AL_TRY(make_snippet(r, an, &h));
+    AL_TRY(explain_terms(r, f, &h, &h.coverage));
+    h.relevance = al_relevance(h.coverage, r->vector ? h.vector_score : 0, (uint32_t)r->n_terms);
+    if (h.relevance < r->q->min_score)
+        return AL_OK;
+    AL_TRY(load_hit(r, f, an, &h, ret_ok));
     *ret = h;
-    *ret_ok = true;
     return AL_OK;
 }
 
-/* The same content in two spaces (a document and its community copy) is shown once, the nearest one: the higher-ranked of
- * equal scores would be arbitrary, so the narrower visibility wins. */
-static bool is_copy(const struct al_query_result *res, const struct al_hit *h)
+/* The same content in two spaces (a document and its community copy) is shown once, the nearest
+ * one: the higher-ranked of equal scores would be arbitrary, so the narrower visibility wins. */
+static bool is_copy(const struct al_query *q, const struct al_query_result *res,
+                    const struct al_hit *h)
 {
     for (size_t i = 0; i < res->n_hits; i++) {
         struct al_hit *x = &res->hits[i];
-        if (x->doc->space == h->doc->space ||
+        if (x->doc->space == h->doc->space || (q->all_chunks && x->chunk != h->chunk) ||
             memcmp(x->doc->content_hash, h->doc->content_hash, sizeof h->doc->content_hash) != 0)
             continue;
         if (h->doc->visibility < x->doc->visibility)
@@ -454,24 +531,12 @@ static enum al_code collect(struct run *r, size_t n, struct al_analyzer *an,
         struct al_hit h;
         bool ok;
         AL_TRY(make_hit(r, &r->fused[i], an, &h, &ok));
-        if (ok && h.relevance >= r->q->min_score && !is_copy(res, &h))
+        if (ok && !is_copy(r->q, res, &h))
             res->hits[res->n_hits++] = h;
     }
     if (res->n_hits)
         res->relevance = res->hits[0].relevance;
     return AL_OK;
-}
-
-/* The maxima that the scores were scaled by, for the explanation. */
-static void find_maxima(const struct run *r, size_t n, struct al_query_result *res)
-{
-    for (size_t i = 0; i < n; i++) {
-        double t = (double)r->fused[i].cand->text_score;
-        double v = (double)r->fused[i].cand->vector_score;
-        res->text_max = t > res->text_max ? t : res->text_max;
-        res->vector_max = v > res->vector_max ? v : res->vector_max;
-    }
-    res->vector_weight = weight_of(r->q);
 }
 
 /* Rank and collect, deeper and deeper until there are k hits or nothing more to find. */
@@ -485,12 +550,16 @@ static enum al_code search(struct run *r, struct al_analyzer *an, struct al_quer
         want += r->q->min_score > 0 ? r->text_depth : 0;
         size_t n = 0;
         AL_TRY(rank(r, want, &n));
-        *res = (struct al_query_result){.terms = r->terms, .n_terms = r->n_terms};
-        find_maxima(r, n, res);
-        AL_TRY(collect(r, n, an, res));
-        bool enough = res->n_hits >= r->q->k || (r->q->min_score > 0 && n >= r->q->k);
         bool deepest = r->text_depth >= DEPTH_MAX && r->vector_depth >= DEPTH_MAX;
-        if (enough || !r->leg_full || deepest)
+        bool may_go_on = r->leg_full && !deepest;
+        *res = (struct al_query_result){.terms = r->terms, .n_terms = r->n_terms};
+        res->text_max = r->text_max;
+        res->vector_max = r->vector_max;
+        res->vector_weight = weight_of(r->q);
+        if (n >= r->q->k || !may_go_on) /* else it is too few whatever the documents say */
+            AL_TRY(collect(r, n, an, res));
+        bool enough = res->n_hits >= r->q->k || (r->q->min_score > 0 && n >= r->q->k);
+        if (enough || !may_go_on)
             return AL_OK;
         r->text_depth = deeper(r->text_depth);
         r->vector_depth = deeper(r->vector_depth);
@@ -527,7 +596,9 @@ enum al_code al_query_run(const struct al_query_context *ctx, const struct al_qu
     }
     struct al_analyzer *an = NULL;
     AL_TRY(al_analyzer_acquire(&an, err));
+    al_arena_init(&r.scratch, NULL, SCRATCH_LIMIT);
     enum al_code c = search(&r, an, &res);
+    al_arena_fini(&r.scratch);
     al_analyzer_release(an);
     if (c == AL_OK)
         *ret = res;

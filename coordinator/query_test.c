@@ -1,5 +1,7 @@
 #include "airlore/testing.h"
 
+#include <string.h>
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,10 +14,10 @@ static const uint32_t A[] = {SPACE_A};
 static const uint32_t B[] = {SPACE_B};
 static const uint32_t BOTH[] = {SPACE_A, SPACE_B};
 
-static const char *const WORDS[] = {"scheduler", "executor", "worker",  "sensor",  "pool",  "queue",
-                                    "database",  "migrate",  "pod",     "image",   "retry", "timeout",
-                                    "backfill",  "asset",    "xcom",    "secret",  "log",   "trigger",
-                                    "partition", "upstream", "cluster", "memory",  "lease", "token"};
+static const char *const WORDS[] = {
+    "scheduler", "executor", "worker",    "sensor",   "pool",     "queue",  "database", "migrate",
+    "pod",       "image",    "retry",     "timeout",  "backfill", "asset",  "xcom",     "secret",
+    "log",       "trigger",  "partition", "upstream", "cluster",  "memory", "lease",    "token"};
 
 static void fill(struct core *c, size_t n, uint64_t seed)
 {
@@ -117,15 +119,17 @@ static void test_a_document_is_found_once_with_its_best_chunk(void **state)
     struct al_buf text;
     al_buf_init(&text, NULL, 0);
     for (int i = 0; i < 60; i++)
-        al_buf_cstr(&text, "Ordinary words about the scheduler and its pool of workers fill this page.\n\n");
+        al_buf_cstr(
+            &text,
+            "Ordinary words about the scheduler and its pool of workers fill this page.\n\n");
     al_buf_cstr(&text, "The quokka partition is pruned at midnight.\n");
     core_put(&c, SPACE_A, "long", "", text.p);
-    struct al_query_result r =
-        core_search(&c, "quokka partition pruned", AL_MODE_HYBRID, 10, A, 1);
+    struct al_query_result r = core_search(&c, "quokka partition pruned", AL_MODE_HYBRID, 10, A, 1);
     assert_int_equal(r.n_hits, 1);
     const struct al_hit *h = &r.hits[0];
-    assert_true(h->doc->n_chunks > 1);
-    assert_int_equal(h->chunk, h->doc->n_chunks - 1);
+    assert_true(h->chunk > 0);
+    assert_true(al_str_find(h->text, AL_STR("quokka"), 0) != SIZE_MAX);
+    assert_int_equal(h->doc->body.n, 0); /* a hit does not carry the whole document */
     assert_true(al_str_find(h->snippet.text, AL_STR("quokka"), 0) != SIZE_MAX);
     assert_true(h->snippet.n_highlights > 0);
     al_buf_fini(&text);
@@ -147,13 +151,14 @@ static void test_bad_queries_are_refused_with_a_reason(void **state)
     } cases[] = {
         {"k 0", {.k = 0}, "K_OUT_OF_RANGE"},
         {"k large", {.k = 1001}, "K_OUT_OF_RANGE"},
-        {"weight", {.k = 1, .vector_weight = 1.5f}, "WEIGHT_OUT_OF_RANGE"},
-        {"min score", {.k = 1, .min_score = NAN}, "MIN_SCORE_OUT_OF_RANGE"},
+        {"weight", {.k = 1, .vector_weight = 1.5f}, "OUT_OF_RANGE"},
+        {"min score", {.k = 1, .min_score = NAN}, "OUT_OF_RANGE"},
         {"filter", {.k = 1, .filter = AL_STR_INIT("kind = = \"x\"")}, "BAD_FILTER"},
         {"dim", {.k = 1, .vector = short_vector, .n_vector = 3}, "DIMENSION_MISMATCH"},
         {"nan", {.k = 1, .vector = nan_vector, .n_vector = 256}, "NOT_FINITE"},
         {"zero", {.k = 1, .vector = zero_vector, .n_vector = 256}, "NOT_FINITE"},
-        {"text", {.k = 1, .text = {(const char *)zero_vector, AL_QUERY_TEXT_BYTES_MAX + 1}},
+        {"text",
+         {.k = 1, .text = {(const char *)zero_vector, AL_QUERY_TEXT_BYTES_MAX + 1}},
          "TOO_LARGE"},
     };
     struct al_query_context ctx = {&c.router, c.embedder};
@@ -163,8 +168,7 @@ static void test_bad_queries_are_refused_with_a_reason(void **state)
         struct al_query_result r;
         q.mode = AL_MODE_HYBRID;
         q.deadline_ns = AL_DEADLINE_NONE;
-        AL_CHECK(cases[i].name,
-                 al_query_run(&ctx, &q, &c.arena, &r, &err) == AL_INVALID_ARGUMENT);
+        AL_CHECK(cases[i].name, al_query_run(&ctx, &q, &c.arena, &r, &err) == AL_INVALID_ARGUMENT);
         AL_CHECK(cases[i].name, strcmp(err.reason, cases[i].reason) == 0);
         AL_CHECK(cases[i].name, err.msg[0] != '\0');
     }
@@ -203,6 +207,71 @@ static void test_a_query_runs_out_of_memory_cleanly(void **state)
     core_close(&c);
 }
 
+static void test_large_documents_do_not_use_up_the_request(void **state)
+{
+    (void)state;
+    struct core c;
+    struct al_err err = {0};
+    core_open(&c, 1);
+    char *body = malloc(300001);
+    assert_non_null(body);
+    memset(body, 'x', 300000);
+    for (size_t i = 0; i < 300000; i += 8)
+        body[i] = ' ';
+    memcpy(body, "quokka ", 7);
+    body[300000] = '\0';
+    for (int i = 0; i < 10; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "big-%d", i);
+        core_put(&c, SPACE_A, id, "", body);
+    }
+    free(body);
+    struct al_arena small; /* less than the ten documents together */
+    al_arena_init(&small, NULL, (size_t)2 << 20);
+    struct al_query q = {.text = AL_STR("quokka"),
+                         .k = 10,
+                         .mode = AL_MODE_TEXT,
+                         .vector_weight = NAN,
+                         .spaces = A,
+                         .n_spaces = 1,
+                         .deadline_ns = AL_DEADLINE_NONE};
+    struct al_query_context ctx = {&c.router, c.embedder};
+    struct al_query_result r;
+    AL_CHECK_OK(al_query_run(&ctx, &q, &small, &r, &err), err);
+    assert_int_equal(r.n_hits, 10);
+    al_arena_fini(&small);
+    core_close(&c);
+}
+
+static void test_terms_are_explained_best_first(void **state)
+{
+    (void)state;
+    struct core c;
+    struct al_err err = {0};
+    core_open(&c, 1);
+    core_put(&c, SPACE_A, "a", "", "pool pool quokka");
+    for (int i = 0; i < 20; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "p%d", i);
+        core_put(&c, SPACE_A, id, "", "pool");
+    }
+    struct al_query q = {.text = AL_STR("pool quokka"),
+                         .k = 1,
+                         .mode = AL_MODE_TEXT,
+                         .vector_weight = NAN,
+                         .explain = true,
+                         .spaces = A,
+                         .n_spaces = 1,
+                         .deadline_ns = AL_DEADLINE_NONE};
+    struct al_query_context ctx = {&c.router, c.embedder};
+    struct al_query_result r;
+    AL_CHECK_OK(al_query_run(&ctx, &q, &c.arena, &r, &err), err);
+    assert_int_equal(r.hits[0].n_terms, 2);
+    assert_true(al_str_is(r.hits[0].terms[0].term, "quokka"));
+    assert_true(r.hits[0].terms[0].score >= r.hits[0].terms[1].score);
+    core_close(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +281,8 @@ int main(void)
         cmocka_unit_test(test_a_document_is_found_once_with_its_best_chunk),
         cmocka_unit_test(test_bad_queries_are_refused_with_a_reason),
         cmocka_unit_test(test_a_query_runs_out_of_memory_cleanly),
+        cmocka_unit_test(test_large_documents_do_not_use_up_the_request),
+        cmocka_unit_test(test_terms_are_explained_best_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

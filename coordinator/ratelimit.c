@@ -72,13 +72,14 @@ static struct bucket *find(struct al_ratelimit *r, const char *id, uint32_t per_
     memmove(&r->buckets[lo + 1], &r->buckets[lo], (r->n - lo) * sizeof *r->buckets);
     r->n++;
     struct bucket *b = &r->buckets[lo];
-    *b = (struct bucket){.tokens = bucket_size(per_minute),
-                         .filled_ns = al_clock_mono_ns(r->clock)};
+    *b =
+        (struct bucket){.tokens = bucket_size(per_minute), .filled_ns = al_clock_mono_ns(r->clock)};
     memcpy(b->id, id, strnlen(id, sizeof b->id - 1));
     return b;
 }
 
-enum al_code al_ratelimit_request(struct al_ratelimit *r, const struct al_key *k, struct al_err *err)
+enum al_code al_ratelimit_request(struct al_ratelimit *r, const struct al_key *k,
+                                  struct al_err *err)
 {
     uint32_t rate = k->quota.requests_per_minute ? k->quota.requests_per_minute
                                                  : r->defaults.requests_per_minute;
@@ -118,8 +119,9 @@ enum al_code al_ratelimit_bytes(struct al_ratelimit *r, const struct al_key *k, 
     uint64_t day = al_clock_wall_ms(r->clock) / DAY_MS;
     bool ok = false;
     pthread_mutex_lock(&r->mu);
-    struct bucket *b = find(r, k->id, k->quota.requests_per_minute ? k->quota.requests_per_minute
-                                                                   : r->defaults.requests_per_minute);
+    struct bucket *b = find(r, k->id,
+                            k->quota.requests_per_minute ? k->quota.requests_per_minute
+                                                         : r->defaults.requests_per_minute);
     if (b) {
         b->bytes = b->day == day ? b->bytes : 0;
         b->day = day;

@@ -34,3 +34,10 @@ double al_relevance(double coverage, double cosine, uint32_t n_terms)
     double z = -6.56 + 5.81 * coverage + 8.58 * c - 2.71 * coverage * c;
     return 1 / (1 + exp(-z));
 }
+
+double al_answerability(double coverage, double cosine)
+{
+    double c = cosine > 0 ? cosine : 0;
+    double z = -5.45 + 5.45 * coverage + 6.70 * c;
+    return 1 / (1 + exp(-z));
+}

@@ -20,4 +20,9 @@ bool al_relevance_is_filler(struct al_str term);
  * cosine: of the vectors, [-1, 1]; 0 without vectors. n_terms: distinct terms of the query. Gives [0, 1]. */
 double al_relevance(double coverage, double cosine, uint32_t n_terms);
 
+/* How likely the stored knowledge answers a question at all: the largest coverage and cosine among the first five hits. A
+ * question put in other words than the text has few of its words in any one chunk; the best of several says more. Fitted
+ * on answerable public questions against unanswerable ones (docs/retrieval.md). Gives [0, 1]. */
+double al_answerability(double coverage, double cosine);
+
 #endif

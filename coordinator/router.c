@@ -22,8 +22,8 @@ enum al_code al_token_init(const struct al_router *r, struct al_arena *a, struct
     return AL_OK;
 }
 
-enum al_code al_token_format(const struct al_router *r, const struct al_token *t, struct al_arena *a,
-                             struct al_str *ret, struct al_err *err)
+enum al_code al_token_format(const struct al_router *r, const struct al_token *t,
+                             struct al_arena *a, struct al_str *ret, struct al_err *err)
 {
     struct al_buf b;
     al_buf_init(&b, al_arena_mem(a), 0);
@@ -86,12 +86,25 @@ enum al_code al_token_parse(const struct al_router *r, struct al_str text, struc
     return AL_OK;
 }
 
-enum al_code al_token_wait(const struct al_router *r, const struct al_token *t, uint64_t deadline_ns,
-                           struct al_err *err)
+/* What a write's answer names is committed; a token that names more was made up, and waiting for it
+ * would hold a thread until the deadline. */
+static enum al_code wait_one(struct al_shard_port *p, uint64_t index, uint64_t deadline_ns,
+                             struct al_err *err)
+{
+    struct al_shard_status st;
+    p->ops->get_status(p, &st);
+    if (index > st.commit_index)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_TOKEN",
+                         "token: not one that this server gave");
+    return p->ops->wait(p, index, deadline_ns, err);
+}
+
+enum al_code al_token_wait(const struct al_router *r, const struct al_token *t,
+                           uint64_t deadline_ns, struct al_err *err)
 {
     for (size_t i = 0; i < r->n_shards; i++) {
         if (t->index[i])
-            AL_TRY(r->shards[i]->ops->wait(r->shards[i], t->index[i], deadline_ns, err));
+            AL_TRY(wait_one(r->shards[i], t->index[i], deadline_ns, err));
     }
     return AL_OK;
 }

@@ -3,8 +3,8 @@
 
 #include "ingest_int.h"
 
-/* Open addressing over 128-bit hashes; at two thirds full it doubles. Two ids of one hash would keep a document from being
- * deleted as missing: with 4 million ids the chance is below 1e-25. */
+/* Open addressing over 128-bit hashes; at two thirds full it doubles. Two ids of one hash would
+ * keep a document from being deleted as missing: with 4 million ids the chance is below 1e-25. */
 struct al_seen {
     size_t n;
     size_t cap; /* a power of two */
@@ -40,7 +40,8 @@ static struct al_seen *make(struct al_mem *mem, size_t cap)
     return s;
 }
 
-enum al_code al_seen_add(struct al_seen **s, struct al_mem *mem, struct al_str id, struct al_err *err)
+enum al_code al_seen_add(struct al_seen **s, struct al_mem *mem, struct al_str id,
+                         struct al_err *err)
 {
     if (!*s && !(*s = make(mem, 1024)))
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "ingest: out of memory");

@@ -1,4 +1,5 @@
-/* service.h - what the service files share: the coordinator's parts and the conversions to wire messages.
+/* service.h - what the service files share: the coordinator's parts and the conversions to wire
+ * messages.
  *
  * Thread: any thread.
  */
@@ -21,12 +22,15 @@
 #include "page.h"
 #include "ratelimit.h"
 
+#define AL_TEAM_OF_SERVER "default"
+
 struct al_coordinator {
     struct al_coordinator_options opt; /* immutable after create */
     struct al_directory *directory;
     struct al_ratelimit *ratelimit;
     struct al_jobs *jobs;
     uint64_t started_ms;
+    uint8_t page_key[32];        /* of this process: seals page tokens */
     struct al_metric *calls[17]; /* by status code */
     struct al_metric *call_seconds;
     struct al_metric *ingested;
@@ -34,11 +38,10 @@ struct al_coordinator {
 };
 
 /* Handlers, by file. */
-#define AL_UNARY(name_)                                                                            \
-    enum al_code name_(void *ctx, struct al_rpc_call *call, const ProtobufCMessage *req,           \
+#define AL_UNARY(name_)                                                                  \
+    enum al_code name_(void *ctx, struct al_rpc_call *call, const ProtobufCMessage *req, \
                        ProtobufCMessage **ret_reply, struct al_err *err)
-#define AL_STREAM(name_)                                                                           \
-    enum al_code name_(void *ctx, struct al_rpc_call *call, struct al_err *err)
+#define AL_STREAM(name_) enum al_code name_(void *ctx, struct al_rpc_call *call, struct al_err *err)
 AL_UNARY(al_serve_search);
 AL_UNARY(al_serve_batch_search);
 AL_UNARY(al_serve_ask);
@@ -124,9 +127,27 @@ AL_NODISCARD enum al_code al_resolve_target(struct al_coordinator *c,
                                             const char *deployment, struct al_arena *a,
                                             struct al_target *ret, struct al_err *err);
 
-/* The space a request names, 0 for "". */
-AL_NODISCARD enum al_code al_resolve_space(struct al_coordinator *c, const char *name, uint32_t *ret,
-                                           struct al_err *err);
+/* The space a request names, 0 for "". AL_PERMISSION_DENIED, reason SPACE_FORBIDDEN, when the
+ * credential does not read it, and also when it does not exist: the answer does not tell what other
+ * teams have. */
+AL_NODISCARD enum al_code al_resolve_space(struct al_coordinator *c,
+                                           const struct al_credential *cred, const char *name,
+                                           uint32_t *ret, struct al_err *err);
+
+/* An admin key of the team "default", which owns the server, administers everything; of another
+ * team, that team only. */
+bool al_is_server_admin(const struct al_credential *cred);
+
+/* AL_PERMISSION_DENIED, reason ROLE_MISSING, unless the credential administers the server. */
+AL_NODISCARD enum al_code al_require_server_admin(const struct al_credential *cred,
+                                                  struct al_err *err);
+
+/* The same unless it administers this team, whether the team exists or not. */
+AL_NODISCARD enum al_code al_require_team_admin(const struct al_credential *cred, const char *team,
+                                                struct al_err *err);
+
+/* Its own team, one that its key may read, or any for an admin of the server. */
+bool al_may_see_team(const struct al_credential *cred, struct al_str team);
 
 /* The deadline of a call, at most 60 s away. */
 uint64_t al_call_deadline(struct al_coordinator *c, struct al_rpc_call *call);

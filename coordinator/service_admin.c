@@ -1,9 +1,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "service.h"
+#include "service_admin.h"
 
-#define PAGE_DEFAULT 100u
+#define PAGE_DEFAULT 50u
 #define PAGE_MAX 1000u
 
 /* ---- conversions ---- */
@@ -12,16 +12,14 @@ static Airlore__V1__Team *msg_team(struct al_coordinator *c, struct al_arena *a,
                                    const struct al_team *t)
 {
     Airlore__V1__Team *m = al_msg_new(a, &airlore__v1__team__descriptor);
-    struct al_deployment *list;
-    size_t n = 0;
-    if (!m || al_directory_list_deployments(c->directory, t->name, a, &list, &n, NULL) != AL_OK)
+    if (!m)
         return NULL;
     m->name = al_arena_printf(a, "teams/%s", t->name);
     m->display_name = al_msg_str(a, al_str_c(t->name));
     m->pseudonym = al_msg_str(a, al_str_c(t->pseudonym));
     m->named_in_community = t->named;
     m->create_time = al_msg_time(a, t->created_ms);
-    m->deployment_count = (uint32_t)n;
+    m->deployment_count = (uint32_t)al_directory_count_deployments(c->directory, t->name);
     return m->name && m->display_name && m->pseudonym && m->create_time ? m : NULL;
 }
 
@@ -36,61 +34,31 @@ static Airlore__V1__Deployment *msg_deployment(struct al_arena *a, const struct 
     return m->name && m->display_name && m->create_time ? m : NULL;
 }
 
-static Airlore__V1__Key *msg_key(struct al_arena *a, const struct al_key *k)
-{
-    Airlore__V1__Key *m = al_msg_new(a, &airlore__v1__key__descriptor);
-    Airlore__V1__Role *role = al_arena_array(a, 1, sizeof *role);
-    if (!m || !role)
-        return NULL;
-    *role = (Airlore__V1__Role)k->role;
-    m->roles = role;
-    m->n_roles = 1;
-    m->name = al_arena_printf(a, "teams/%s/keys/%s", k->team, k->id);
-    m->display_name = al_msg_str(a, al_str_c(k->note));
-    m->deployment = k->deployment[0]
-                        ? al_arena_printf(a, "teams/%s/deployments/%s", k->team, k->deployment)
-                        : al_msg_str(a, AL_STR(""));
-    m->create_time = al_msg_time(a, k->created_ms);
-    m->readable_teams = al_msg_list(a, k->n_readable);
-    if (!m->name || !m->display_name || !m->deployment || !m->create_time || !m->readable_teams)
-        return NULL;
-    for (size_t i = 0; i < k->n_readable; i++) {
-        m->readable_teams[i] = al_arena_printf(a, "teams/%s", k->readable[i]);
-        if (!m->readable_teams[m->n_readable_teams++])
-            return NULL;
-    }
-    if (k->expires_ms && !(m->expire_time = al_msg_time(a, k->expires_ms)))
-        return NULL;
-    if (k->revoked && !(m->revoke_time = al_msg_time(a, k->created_ms)))
-        return NULL;
-    return m;
-}
-
 /* The last part of "teams/{team}", or the name itself. */
-static enum al_code team_of(const char *name, char ret[AL_NAME_BYTES_MAX + 1], struct al_err *err)
+enum al_code al_admin_team_of(const char *name, char ret[AL_NAME_BYTES_MAX + 1], struct al_err *err)
 {
     const char *s = strncmp(name, "teams/", 6) == 0 ? name + 6 : name;
     size_t n = strcspn(s, "/");
     if (n < 1 || n > AL_NAME_BYTES_MAX || s[n])
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_NAME",
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT",
                          "team: '%.100s' is no name of one; 'teams/T' is", name);
     memcpy(ret, s, n);
     ret[n] = '\0';
     return AL_OK;
 }
 
-/* Only an admin acts on other teams than its own. */
-static enum al_code own_team_or_admin(const struct al_credential *cred, const char *team,
-                                      struct al_err *err)
+/* A team of others is as good as none: the answer does not tell whether it exists. */
+static enum al_code require_seen(const struct al_credential *cred, const char *team,
+                                 struct al_err *err)
 {
-    if (strcmp(cred->key->team, team) == 0)
+    if (al_may_see_team(cred, al_str_c(team)))
         return AL_OK;
-    return al_credential_require(cred, AL_ROLE_ADMIN, err);
+    return AL_FAIL_R(err, AL_NOT_FOUND, "TEAM_NOT_FOUND", "team: '%.64s' does not exist", team);
 }
 
 /* Pages over a list in memory: the token is the number of entries that came before. */
-static enum al_code page_of(int32_t size, const char *token, size_t n, size_t *ret_from,
-                            size_t *ret_to, struct al_err *err)
+enum al_code al_admin_page(int32_t size, const char *token, size_t n, size_t *ret_from,
+                           size_t *ret_to, struct al_err *err)
 {
     uint64_t from = 0;
     if (token[0] && !al_str_u64(al_str_c(token), &from))
@@ -103,7 +71,7 @@ static enum al_code page_of(int32_t size, const char *token, size_t n, size_t *r
     return AL_OK;
 }
 
-static char *next_page(struct al_arena *a, size_t to, size_t n)
+char *al_admin_next_page(struct al_arena *a, size_t to, size_t n)
 {
     return to < n ? al_arena_printf(a, "%zu", to) : al_msg_str(a, AL_STR(""));
 }
@@ -135,7 +103,7 @@ AL_UNARY(al_serve_who_am_i)
     struct al_arena *a = al_rpc_call_arena(call);
     const struct al_credential *cred = al_call_credential(call);
     Airlore__V1__WhoAmIResponse *m = al_msg_new(a, &airlore__v1__who_am_iresponse__descriptor);
-    Airlore__V1__Key *k = msg_key(a, cred->key);
+    Airlore__V1__Key *k = al_msg_key(a, cred->key);
     if (!m || !k)
         return al_msg_no_memory(err);
     const char *space = al_directory_space_name(c->directory, cred->own_space, a);
@@ -146,7 +114,7 @@ AL_UNARY(al_serve_who_am_i)
     m->n_roles = k->n_roles;
     m->default_space = space ? al_msg_str(a, al_str_c(space)) : NULL;
     m->expire_time = k->expire_time;
-    m->server_admin = cred->key->role == AL_ROLE_ADMIN;
+    m->server_admin = al_is_server_admin(cred);
     if (!m->team || !m->deployment || !m->default_space || !fill_readable(a, cred->key, m))
         return al_msg_no_memory(err);
     *ret_reply = &m->base;
@@ -214,7 +182,7 @@ AL_UNARY(al_serve_create_team)
     const Airlore__V1__CreateTeamRequest *m = (const Airlore__V1__CreateTeamRequest *)req;
     struct al_arena *a = al_rpc_call_arena(call);
     struct al_team t;
-    AL_TRY(al_credential_require(al_call_credential(call), AL_ROLE_ADMIN, err));
+    AL_TRY(al_require_server_admin(al_call_credential(call), err));
     if (m->team && m->team->display_name[0] && strcmp(m->team->display_name, m->team_id) != 0)
         return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",
                          "team: display names are not there yet");
@@ -238,14 +206,24 @@ AL_UNARY(al_serve_get_team)
     struct al_arena *a = al_rpc_call_arena(call);
     char name[AL_NAME_BYTES_MAX + 1];
     struct al_team t;
-    AL_TRY(team_of(m->name, name, err));
-    AL_TRY(own_team_or_admin(al_call_credential(call), name, err));
+    AL_TRY(al_admin_team_of(m->name, name, err));
+    AL_TRY(require_seen(al_call_credential(call), name, err));
     AL_TRY(al_directory_get_team(c->directory, name, &t, err));
     Airlore__V1__GetTeamResponse *out = al_msg_new(a, &airlore__v1__get_team_response__descriptor);
     if (!out || !(out->team = msg_team(c, a, &t)))
         return al_msg_no_memory(err);
     *ret_reply = &out->base;
     return AL_OK;
+}
+
+static size_t keep_seen_teams(const struct al_credential *cred, struct al_team *list, size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (al_may_see_team(cred, al_str_c(list[i].name)))
+            list[kept++] = list[i];
+    }
+    return kept;
 }
 
 AL_UNARY(al_serve_list_teams)
@@ -255,11 +233,11 @@ AL_UNARY(al_serve_list_teams)
     struct al_arena *a = al_rpc_call_arena(call);
     struct al_team *list;
     size_t n;
-    size_t from;
-    size_t to;
-    AL_TRY(al_credential_require(al_call_credential(call), AL_ROLE_ADMIN, err));
+    size_t from = 0;
+    size_t to = 0;
     AL_TRY(al_directory_list_teams(c->directory, a, &list, &n, err));
-    AL_TRY(page_of(m->page_size, m->page_token, n, &from, &to, err));
+    n = keep_seen_teams(al_call_credential(call), list, n);
+    AL_TRY(al_admin_page(m->page_size, m->page_token, n, &from, &to, err));
     Airlore__V1__ListTeamsResponse *out =
         al_msg_new(a, &airlore__v1__list_teams_response__descriptor);
     if (!out || !(out->teams = al_msg_list(a, to - from)))
@@ -269,7 +247,7 @@ AL_UNARY(al_serve_list_teams)
         if (!out->teams[out->n_teams++])
             return al_msg_no_memory(err);
     }
-    out->next_page_token = next_page(a, to, n);
+    out->next_page_token = al_admin_next_page(a, to, n);
     *ret_reply = &out->base;
     return out->next_page_token ? AL_OK : al_msg_no_memory(err);
 }
@@ -281,8 +259,8 @@ AL_UNARY(al_serve_update_team)
     struct al_arena *a = al_rpc_call_arena(call);
     char name[AL_NAME_BYTES_MAX + 1];
     struct al_team t;
-    AL_TRY(team_of(m->name, name, err));
-    AL_TRY(al_credential_require(al_call_credential(call), AL_ROLE_ADMIN, err));
+    AL_TRY(al_admin_team_of(m->name, name, err));
+    AL_TRY(al_require_team_admin(al_call_credential(call), name, err));
     if (m->_display_name_case || m->etag[0])
         return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",
                          "team: display names and etags are not there yet");
@@ -299,18 +277,6 @@ AL_UNARY(al_serve_update_team)
 
 /* ---- deployments ---- */
 
-static enum al_code make_key(struct al_coordinator *c, struct al_arena *a, const struct al_key *want,
-                             Airlore__V1__Key **ret, char **ret_secret, struct al_err *err)
-{
-    char text[AL_KEY_TEXT_MAX];
-    struct al_key k;
-    AL_TRY(al_directory_add_key(c->directory, want, text, &k, err));
-    *ret = msg_key(a, &k);
-    *ret_secret = al_msg_str(a, al_str_c(text));
-    explicit_bzero(text, sizeof text);
-    return *ret && *ret_secret ? AL_OK : al_msg_no_memory(err);
-}
-
 AL_UNARY(al_serve_create_deployment)
 {
     struct al_coordinator *c = ctx;
@@ -320,8 +286,13 @@ AL_UNARY(al_serve_create_deployment)
     const struct al_credential *cred = al_call_credential(call);
     char team[AL_NAME_BYTES_MAX + 1];
     struct al_deployment d;
-    AL_TRY(al_credential_require(cred, AL_ROLE_ADMIN, err));
-    AL_TRY(team_of(m->parent[0] ? m->parent : cred->key->team, team, err));
+    AL_TRY(al_admin_team_of(m->parent[0] ? m->parent : cred->key->team, team, err));
+    AL_TRY(al_require_team_admin(cred, team, err));
+    const Airlore__V1__Deployment *wish = m->deployment;
+    if (wish && (wish->airflow_url[0] || wish->n_labels ||
+                 (wish->display_name[0] && strcmp(wish->display_name, m->deployment_id) != 0)))
+        return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",
+                         "deployment: display names, URLs and labels are not there yet");
     AL_TRY(al_directory_add_deployment(c->directory, team, m->deployment_id, &d, err));
     Airlore__V1__CreateDeploymentResponse *out =
         al_msg_new(a, &airlore__v1__create_deployment_response__descriptor);
@@ -331,7 +302,7 @@ AL_UNARY(al_serve_create_deployment)
         struct al_key want = {.role = AL_ROLE_CONTRIBUTOR};
         snprintf(want.team, sizeof want.team, "%s", d.team);
         snprintf(want.deployment, sizeof want.deployment, "%s", d.name);
-        AL_TRY(make_key(c, a, &want, &out->key, &out->secret, err));
+        AL_TRY(al_admin_make_key(c, a, &want, &out->key, &out->secret, err));
     }
     *ret_reply = &out->base;
     return AL_OK;
@@ -351,8 +322,8 @@ static enum al_code find_deployment(struct al_coordinator *c, const char *team, 
             return AL_OK;
         }
     }
-    return AL_FAIL_R(err, AL_NOT_FOUND, "DEPLOYMENT_NOT_FOUND", "deployment: '%.100s' does not exist",
-                     full);
+    return AL_FAIL_R(err, AL_NOT_FOUND, "DEPLOYMENT_NOT_FOUND",
+                     "deployment: '%.100s' does not exist", full);
 }
 
 AL_UNARY(al_serve_get_deployment)
@@ -366,8 +337,8 @@ AL_UNARY(al_serve_get_deployment)
     struct al_deployment d;
     if (!parent)
         return al_msg_no_memory(err);
-    AL_TRY(team_of(parent, team, err));
-    AL_TRY(own_team_or_admin(al_call_credential(call), team, err));
+    AL_TRY(al_admin_team_of(parent, team, err));
+    AL_TRY(require_seen(al_call_credential(call), team, err));
     AL_TRY(find_deployment(c, team, m->name, a, &d, err));
     Airlore__V1__GetDeploymentResponse *out =
         al_msg_new(a, &airlore__v1__get_deployment_response__descriptor);
@@ -375,6 +346,17 @@ AL_UNARY(al_serve_get_deployment)
         return al_msg_no_memory(err);
     *ret_reply = &out->base;
     return AL_OK;
+}
+
+static size_t keep_seen_deployments(const struct al_credential *cred, struct al_deployment *list,
+                                    size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (al_may_see_team(cred, al_str_c(list[i].team)))
+            list[kept++] = list[i];
+    }
+    return kept;
 }
 
 AL_UNARY(al_serve_list_deployments)
@@ -386,12 +368,16 @@ AL_UNARY(al_serve_list_deployments)
     char team[AL_NAME_BYTES_MAX + 1];
     struct al_deployment *list;
     size_t n;
-    size_t from;
-    size_t to;
-    AL_TRY(team_of(m->parent[0] ? m->parent : cred->key->team, team, err));
-    AL_TRY(own_team_or_admin(cred, team, err));
-    AL_TRY(al_directory_list_deployments(c->directory, team, a, &list, &n, err));
-    AL_TRY(page_of(m->page_size, m->page_token, n, &from, &to, err));
+    size_t from = 0;
+    size_t to = 0;
+    if (m->parent[0]) {
+        AL_TRY(al_admin_team_of(m->parent, team, err));
+        AL_TRY(require_seen(cred, team, err));
+    }
+    AL_TRY(
+        al_directory_list_deployments(c->directory, m->parent[0] ? team : NULL, a, &list, &n, err));
+    n = keep_seen_deployments(cred, list, n);
+    AL_TRY(al_admin_page(m->page_size, m->page_token, n, &from, &to, err));
     Airlore__V1__ListDeploymentsResponse *out =
         al_msg_new(a, &airlore__v1__list_deployments_response__descriptor);
     if (!out || !(out->deployments = al_msg_list(a, to - from)))
@@ -401,212 +387,7 @@ AL_UNARY(al_serve_list_deployments)
         if (!out->deployments[out->n_deployments++])
             return al_msg_no_memory(err);
     }
-    out->next_page_token = next_page(a, to, n);
+    out->next_page_token = al_admin_next_page(a, to, n);
     *ret_reply = &out->base;
     return out->next_page_token ? AL_OK : al_msg_no_memory(err);
-}
-
-/* ---- keys ---- */
-
-static enum al_code copy_name(const char *what, const char *name, char *out, struct al_err *err)
-{
-    const char *last = strrchr(name, '/');
-    last = last ? last + 1 : name;
-    if (strlen(last) > AL_NAME_BYTES_MAX)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_NAME", "%s: name too long", what);
-    snprintf(out, AL_NAME_BYTES_MAX + 1, "%s", last);
-    return AL_OK;
-}
-
-/* A key has one role: the highest of those asked for. */
-static enum al_code wanted_key(const Airlore__V1__Key *m, struct al_arena *a, struct al_key *want,
-                               struct al_err *err)
-{
-    want->role = (enum al_role)0;
-    for (size_t i = 0; i < m->n_roles; i++) {
-        if ((unsigned)m->roles[i] > AL_ROLE_ADMIN)
-            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ENUM", "role: %d is none",
-                             (int)m->roles[i]);
-        if ((enum al_role)m->roles[i] > want->role)
-            want->role = (enum al_role)m->roles[i];
-    }
-    if (want->role == 0)
-        want->role = AL_ROLE_READER;
-    snprintf(want->note, sizeof want->note, "%s", m->display_name);
-    AL_TRY(copy_name("deployment", m->deployment, want->deployment, err));
-    if (m->n_readable_teams > AL_READABLE_TEAMS_MAX)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_MANY", "key: at most %u readable teams",
-                         AL_READABLE_TEAMS_MAX);
-    want->readable = al_arena_array(a, m->n_readable_teams + 1, sizeof *want->readable);
-    if (!want->readable)
-        return al_msg_no_memory(err);
-    for (size_t i = 0; i < m->n_readable_teams; i++)
-        AL_TRY(copy_name("team", m->readable_teams[i], want->readable[want->n_readable++], err));
-    if (m->expire_time && m->expire_time->seconds > 0)
-        want->expires_ms = (uint64_t)m->expire_time->seconds * 1000;
-    return AL_OK;
-}
-
-AL_UNARY(al_serve_create_key)
-{
-    struct al_coordinator *c = ctx;
-    const Airlore__V1__CreateKeyRequest *m = (const Airlore__V1__CreateKeyRequest *)req;
-    struct al_arena *a = al_rpc_call_arena(call);
-    const struct al_credential *cred = al_call_credential(call);
-    struct al_key want = {0};
-    static const Airlore__V1__Key none = AIRLORE__V1__KEY__INIT;
-    AL_TRY(al_credential_require(cred, AL_ROLE_ADMIN, err));
-    AL_TRY(team_of(m->parent[0] ? m->parent : cred->key->team, want.team, err));
-    AL_TRY(wanted_key(m->key ? m->key : &none, a, &want, err));
-    Airlore__V1__CreateKeyResponse *out =
-        al_msg_new(a, &airlore__v1__create_key_response__descriptor);
-    if (!out)
-        return al_msg_no_memory(err);
-    AL_TRY(make_key(c, a, &want, &out->key, &out->secret, err));
-    *ret_reply = &out->base;
-    return AL_OK;
-}
-
-AL_UNARY(al_serve_list_keys)
-{
-    struct al_coordinator *c = ctx;
-    const Airlore__V1__ListKeysRequest *m = (const Airlore__V1__ListKeysRequest *)req;
-    struct al_arena *a = al_rpc_call_arena(call);
-    const struct al_credential *cred = al_call_credential(call);
-    char team[AL_NAME_BYTES_MAX + 1];
-    struct al_key *list;
-    size_t n;
-    size_t from;
-    size_t to;
-    AL_TRY(al_credential_require(cred, AL_ROLE_ADMIN, err));
-    AL_TRY(team_of(m->parent[0] ? m->parent : cred->key->team, team, err));
-    AL_TRY(al_directory_list_keys(c->directory, team, a, &list, &n, err));
-    AL_TRY(page_of(m->page_size, m->page_token, n, &from, &to, err));
-    Airlore__V1__ListKeysResponse *out =
-        al_msg_new(a, &airlore__v1__list_keys_response__descriptor);
-    if (!out || !(out->keys = al_msg_list(a, to - from)))
-        return al_msg_no_memory(err);
-    uint64_t now = al_clock_wall_ms(c->opt.clock);
-    for (size_t i = from; i < to; i++) {
-        bool ended = list[i].revoked || (list[i].expires_ms && list[i].expires_ms <= now);
-        if (ended && !m->show_ended)
-            continue;
-        out->keys[out->n_keys] = msg_key(a, &list[i]);
-        if (!out->keys[out->n_keys++])
-            return al_msg_no_memory(err);
-    }
-    out->next_page_token = next_page(a, to, n);
-    *ret_reply = &out->base;
-    return out->next_page_token ? AL_OK : al_msg_no_memory(err);
-}
-
-static enum al_code find_key(struct al_coordinator *c, const char *name, struct al_arena *a,
-                             struct al_key *ret, struct al_err *err)
-{
-    const char *id = strrchr(name, '/');
-    id = id ? id + 1 : name;
-    struct al_key *list;
-    size_t n;
-    AL_TRY(al_directory_list_keys(c->directory, NULL, a, &list, &n, err));
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(list[i].id, id) == 0) {
-            *ret = list[i];
-            return AL_OK;
-        }
-    }
-    return AL_FAIL_R(err, AL_NOT_FOUND, "KEY_NOT_FOUND", "key: '%.64s' does not exist", id);
-}
-
-AL_UNARY(al_serve_revoke_key)
-{
-    struct al_coordinator *c = ctx;
-    const Airlore__V1__RevokeKeyRequest *m = (const Airlore__V1__RevokeKeyRequest *)req;
-    struct al_arena *a = al_rpc_call_arena(call);
-    struct al_key k;
-    AL_TRY(al_credential_require(al_call_credential(call), AL_ROLE_ADMIN, err));
-    AL_TRY(find_key(c, m->name, a, &k, err));
-    if (strcmp(k.id, al_call_credential(call)->key->id) == 0)
-        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "LAST_ONE",
-                         "key: it is the one in use; revoke it with another admin key");
-    AL_TRY(al_directory_revoke_key(c->directory, k.id, err));
-    k.revoked = true;
-    Airlore__V1__RevokeKeyResponse *out =
-        al_msg_new(a, &airlore__v1__revoke_key_response__descriptor);
-    if (!out || !(out->key = msg_key(a, &k)))
-        return al_msg_no_memory(err);
-    *ret_reply = &out->base;
-    return AL_OK;
-}
-
-/* ---- quotas: of a key; calls a second on the wire, requests a minute inside ---- */
-
-static Airlore__V1__Quota *msg_quota(struct al_arena *a, const struct al_key *k)
-{
-    Airlore__V1__Quota *m = al_msg_new(a, &airlore__v1__quota__descriptor);
-    if (!m)
-        return NULL;
-    m->name = al_arena_printf(a, "teams/%s/keys/%s/quota", k->team, k->id);
-    m->_calls_per_second_case = AIRLORE__V1__QUOTA___CALLS_PER_SECOND_CALLS_PER_SECOND;
-    m->calls_per_second = (double)k->quota.requests_per_minute / 60;
-    m->_max_ingest_bytes_per_day_case =
-        AIRLORE__V1__QUOTA___MAX_INGEST_BYTES_PER_DAY_MAX_INGEST_BYTES_PER_DAY;
-    m->max_ingest_bytes_per_day = k->quota.ingest_bytes_per_day;
-    return m->name ? m : NULL;
-}
-
-/* "teams/t/keys/k/quota" without its end. */
-static enum al_code key_of_quota(struct al_coordinator *c, const char *name, struct al_arena *a,
-                                 struct al_key *ret, struct al_err *err)
-{
-    struct al_str s = al_str_c(name);
-    if (al_str_ends(s, AL_STR("/quota")))
-        s.n -= 6;
-    char *copy = al_msg_str(a, s);
-    return copy ? find_key(c, copy, a, ret, err) : al_msg_no_memory(err);
-}
-
-AL_UNARY(al_serve_get_quota)
-{
-    struct al_coordinator *c = ctx;
-    const Airlore__V1__GetQuotaRequest *m = (const Airlore__V1__GetQuotaRequest *)req;
-    struct al_arena *a = al_rpc_call_arena(call);
-    struct al_key k;
-    AL_TRY(al_credential_require(al_call_credential(call), AL_ROLE_ADMIN, err));
-    AL_TRY(key_of_quota(c, m->name, a, &k, err));
-    Airlore__V1__GetQuotaResponse *out =
-        al_msg_new(a, &airlore__v1__get_quota_response__descriptor);
-    if (!out || !(out->quota = msg_quota(a, &k)))
-        return al_msg_no_memory(err);
-    *ret_reply = &out->base;
-    return AL_OK;
-}
-
-AL_UNARY(al_serve_update_quota)
-{
-    struct al_coordinator *c = ctx;
-    const Airlore__V1__UpdateQuotaRequest *m = (const Airlore__V1__UpdateQuotaRequest *)req;
-    struct al_arena *a = al_rpc_call_arena(call);
-    struct al_key k;
-    AL_TRY(al_credential_require(al_call_credential(call), AL_ROLE_ADMIN, err));
-    AL_TRY(key_of_quota(c, m->name, a, &k, err));
-    const Airlore__V1__Quota *q = m->quota;
-    if (q && (q->_max_items_case || q->_max_bytes_case || q->_items_per_second_case || q->_max_concurrent_calls_case ||
-              q->_max_jobs_case || q->_max_llm_usd_case || q->_max_deployments_case))
-        return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",
-                         "quota: only calls_per_second and max_ingest_bytes_per_day are there yet");
-    if (q && q->_calls_per_second_case) {
-        if (!(q->calls_per_second >= 0 && q->calls_per_second <= 1e6))
-            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "OUT_OF_RANGE",
-                             "quota: calls a second are not in 0 to 1,000,000");
-        k.quota.requests_per_minute = (uint32_t)(q->calls_per_second * 60 + 0.5);
-    }
-    if (q && q->_max_ingest_bytes_per_day_case)
-        k.quota.ingest_bytes_per_day = q->max_ingest_bytes_per_day;
-    AL_TRY(al_directory_set_quota(c->directory, k.id, &k.quota, err));
-    Airlore__V1__UpdateQuotaResponse *out =
-        al_msg_new(a, &airlore__v1__update_quota_response__descriptor);
-    if (!out || !(out->quota = msg_quota(a, &k)))
-        return al_msg_no_memory(err);
-    *ret_reply = &out->base;
-    return AL_OK;
 }

@@ -13,7 +13,7 @@ static uint64_t free_bytes(const struct al_coordinator *c)
 
 static enum al_code require_reader_of_status(struct al_rpc_call *call, struct al_err *err)
 {
-    return al_credential_require(al_call_credential(call), AL_ROLE_ADMIN, err);
+    return al_require_server_admin(al_call_credential(call), err); /* totals tell of other teams */
 }
 
 static bool add_problem(struct al_arena *a, Airlore__V1__GetClusterStatusResponse *m, size_t shard,
@@ -80,7 +80,8 @@ AL_UNARY(al_serve_list_nodes)
     struct al_coordinator *c = ctx;
     struct al_arena *a = al_rpc_call_arena(call);
     AL_TRY(require_reader_of_status(call, err));
-    Airlore__V1__ListNodesResponse *m = al_msg_new(a, &airlore__v1__list_nodes_response__descriptor);
+    Airlore__V1__ListNodesResponse *m =
+        al_msg_new(a, &airlore__v1__list_nodes_response__descriptor);
     Airlore__V1__Node *n = al_msg_new(a, &airlore__v1__node__descriptor);
     if (!m || !n || !(m->nodes = al_msg_list(a, 1)))
         return al_msg_no_memory(err);
@@ -142,8 +143,7 @@ static Airlore__V1__Shard *msg_shard(struct al_coordinator *c, struct al_arena *
     m->items = st.n_docs;
     m->chunks = st.n_chunks;
     m->disk_bytes = st.store_bytes + st.segment_bytes;
-    m->health =
-        st.read_only ? AIRLORE__V1__HEALTH__HEALTH_RED : AIRLORE__V1__HEALTH__HEALTH_GREEN;
+    m->health = st.read_only ? AIRLORE__V1__HEALTH__HEALTH_RED : AIRLORE__V1__HEALTH__HEALTH_GREEN;
     m->problem = al_msg_str(a, al_str_c(st.read_only ? st.why : ""));
     m->replicas[m->n_replicas++] = msg_replica(c, a, &st);
     return m->name && m->primary && m->problem && m->replicas[0] ? m : NULL;
@@ -151,10 +151,12 @@ static Airlore__V1__Shard *msg_shard(struct al_coordinator *c, struct al_arena *
 
 AL_UNARY(al_serve_list_shards)
 {
-    (void)req;
     struct al_coordinator *c = ctx;
     struct al_arena *a = al_rpc_call_arena(call);
     AL_TRY(require_reader_of_status(call, err));
+    if (((const Airlore__V1__ListShardsRequest *)req)->show_segments)
+        return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",
+                         "shards: showing segments is not there yet");
     Airlore__V1__ListShardsResponse *m =
         al_msg_new(a, &airlore__v1__list_shards_response__descriptor);
     if (!m || !(m->shards = al_msg_list(a, c->opt.router->n_shards)))

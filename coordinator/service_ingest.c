@@ -2,10 +2,11 @@
 
 #include "service.h"
 
-#define TAGS_MAX 64u
-#define META_MAX 64u
 #define SOURCE_BYTES_MAX 1024u
 #define CHECK_MAX 10000u
+#define BATCH_MAX 256u
+#define PRESENT_MAX 10000u
+#define CHECKSUM_BYTES_MAX 128u
 #define SUM_PAGE_DEFAULT 1000u
 
 /* One Ingest call. */
@@ -78,8 +79,7 @@ static enum al_code send_results(void *u, const struct al_ingest_result *r, size
 
 static uint64_t time_ms(const Google__Protobuf__Timestamp *t)
 {
-    if (!t || t->seconds <= 0 || t->seconds > 253402300799 || t->nanos < 0 ||
-        t->nanos > 999999999)
+    if (!t || t->seconds <= 0 || t->seconds > 253402300799 || t->nanos < 0 || t->nanos > 999999999)
         return 0;
     return (uint64_t)t->seconds * 1000 + (uint64_t)t->nanos / 1000000;
 }
@@ -103,8 +103,8 @@ static enum al_code convert_item(struct al_arena *a, const Airlore__V1__IngestIt
         it.content = al_str_c(m->text);
     else if (m->content_case == AIRLORE__V1__INGEST_ITEM__CONTENT_RAW)
         it.content = (struct al_str){(const char *)m->raw.data, m->raw.len};
-    it.format = m->media_type[0] ? al_format_of_media_type(al_str_c(m->media_type))
-                                 : AL_FORMAT_UNKNOWN;
+    it.format =
+        m->media_type[0] ? al_format_of_media_type(al_str_c(m->media_type)) : AL_FORMAT_UNKNOWN;
     struct al_str *tags = al_arena_array(a, m->n_tags + 1, sizeof *tags);
     struct al_kv *meta = al_arena_array(a, m->n_metadata + 1, sizeof *meta);
     if (!tags || !meta)
@@ -121,14 +121,43 @@ static enum al_code convert_item(struct al_arena *a, const Airlore__V1__IngestIt
     return AL_OK;
 }
 
-static enum al_code add_item(struct session *s, const Airlore__V1__IngestItem *m, struct al_err *err)
+/* What is wrong with this item alone, before anything is done with it. */
+static enum al_code check_item(struct session *s, const Airlore__V1__IngestItem *m,
+                               const struct al_item *it, struct al_err *err)
 {
-    const struct al_credential *cred = al_call_credential(s->call);
+    if (m->media_type[0] && it->format == AL_FORMAT_UNKNOWN)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "MEDIA_TYPE_UNSUPPORTED",
+                         "media type: '%.100s' is not one that is read", m->media_type);
+    if (m->embedder_id[0] && strcmp(m->embedder_id, al_embedder_id(s->c->opt.embedder)) != 0)
+        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "EMBEDDER_MISMATCH",
+                         "vector: made by '%.64s', the index has '%s'", m->embedder_id,
+                         al_embedder_id(s->c->opt.embedder));
+    if (it->checksum.n > CHECKSUM_BYTES_MAX)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE", "checksum: at most %u bytes",
+                         CHECKSUM_BYTES_MAX);
+    if (s->dry_run)
+        return AL_OK;
+    return al_ratelimit_bytes(s->c->ratelimit, al_call_credential(s->call)->key, it->content.n,
+                              err);
+}
+
+static enum al_code check_count(const char *what, size_t n, size_t max, struct al_err *err)
+{
+    if (n >= 1 && n <= max)
+        return AL_OK;
+    return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_MANY", "%s: %zu entries, 1 to %zu are allowed",
+                     what, n, max);
+}
+
+static enum al_code add_item(struct session *s, const Airlore__V1__IngestItem *m,
+                             struct al_err *err)
+{
     struct al_item it;
     al_arena_reset(&s->item_arena);
     AL_TRY(convert_item(&s->item_arena, m, &it, err));
-    if (!s->dry_run)
-        AL_TRY(al_ratelimit_bytes(s->c->ratelimit, cred->key, it.content.n, err));
+    struct al_err bad = {0};
+    if (check_item(s, m, &it, &bad) != AL_OK)
+        return al_ingest_refuse(s->ingest, &it, m->sequence, &bad, err);
     return al_ingest_add(s->ingest, &it, m->sequence, err);
 }
 
@@ -139,10 +168,12 @@ static enum al_code take_message(struct session *s, const Airlore__V1__IngestReq
     case AIRLORE__V1__INGEST_REQUEST__MESSAGE_ITEM:
         return add_item(s, m->item, err);
     case AIRLORE__V1__INGEST_REQUEST__MESSAGE_BATCH:
+        AL_TRY(check_count("batch", m->batch->n_items, BATCH_MAX, err));
         for (size_t i = 0; i < m->batch->n_items; i++)
             AL_TRY(add_item(s, m->batch->items[i], err));
         return AL_OK;
     case AIRLORE__V1__INGEST_REQUEST__MESSAGE_PRESENT:
+        AL_TRY(check_count("present", m->present->n_ids, PRESENT_MAX, err));
         for (size_t i = 0; i < m->present->n_ids; i++)
             AL_TRY(al_ingest_present(s->ingest, al_str_c(m->present->ids[i]), err));
         return AL_OK;
@@ -187,6 +218,9 @@ static enum al_code read_options(struct session *s, struct al_target *ret,
     if (strlen(o->source) > SOURCE_BYTES_MAX)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE", "source: at most %u bytes",
                          SOURCE_BYTES_MAX);
+    if (strlen(o->write_id_prefix) > 64)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE",
+                         "write id prefix: at most 64 bytes");
     const char *deployment = al_msg_str(s->a, al_str_c(o->deployment));
     if (!deployment)
         return al_msg_no_memory(err);
@@ -200,7 +234,8 @@ static enum al_code read_options(struct session *s, struct al_target *ret,
 static enum al_code begin(struct session *s, struct al_err *err)
 {
     struct al_target target;
-    Airlore__V1__IngestOptions o = AIRLORE__V1__INGEST_OPTIONS__INIT; /* valid until the next read */
+    Airlore__V1__IngestOptions o =
+        AIRLORE__V1__INGEST_OPTIONS__INIT; /* valid until the next read */
     AL_TRY(read_options(s, &target, &o, err));
     struct al_ingest_options opt = {
         .router = s->c->opt.router,
@@ -305,7 +340,8 @@ AL_UNARY(al_serve_check_sources)
     if (m->n_sources < 1 || m->n_sources > CHECK_MAX)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_MANY",
                          "sources: %zu entries, 1 to %u are allowed", m->n_sources, CHECK_MAX);
-    AL_TRY(al_resolve_target(c, al_call_credential(call), m->visibility, m->deployment, a, &t, err));
+    AL_TRY(
+        al_resolve_target(c, al_call_credential(call), m->visibility, m->deployment, a, &t, err));
     Airlore__V1__CheckSourcesResponse *out =
         al_msg_new(a, &airlore__v1__check_sources_response__descriptor);
     Airlore__V1__SourceState *states = al_arena_array(a, m->n_sources, sizeof *states);
@@ -315,6 +351,10 @@ AL_UNARY(al_serve_check_sources)
     al_arena_init(&scratch, c->opt.mem, (size_t)64 << 20);
     enum al_code code = AL_OK;
     for (size_t i = 0; code == AL_OK && i < m->n_sources; i++) {
+        if (al_rpc_call_is_cancelled(call))
+            code = AL_FAIL(err, AL_CANCELLED, "sources: the client has gone");
+        if (code != AL_OK)
+            break;
         code = check_one(c, &t, m->sources[i], m->source, &scratch, &states[i], err);
         al_arena_reset(&scratch);
     }
@@ -340,8 +380,7 @@ static enum al_code list_page(struct al_coordinator *c, const struct al_target *
     if (!out->sources)
         return al_msg_no_memory(err);
     for (size_t i = 0; i < page.n_docs; i++) {
-        Airlore__V1__SourceChecksum *s =
-            al_msg_new(a, &airlore__v1__source_checksum__descriptor);
+        Airlore__V1__SourceChecksum *s = al_msg_new(a, &airlore__v1__source_checksum__descriptor);
         if (!s)
             return al_msg_no_memory(err);
         s->id = al_msg_str(a, page.docs[i].id);
@@ -361,7 +400,8 @@ AL_UNARY(al_serve_list_checksums)
     struct al_target t;
     if (!m->source[0])
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "REQUIRED", "source: which one?");
-    AL_TRY(al_resolve_target(c, al_call_credential(call), m->visibility, m->deployment, a, &t, err));
+    AL_TRY(
+        al_resolve_target(c, al_call_credential(call), m->visibility, m->deployment, a, &t, err));
     Airlore__V1__ListChecksumsResponse *out =
         al_msg_new(a, &airlore__v1__list_checksums_response__descriptor);
     struct al_page_cursor cursor;
@@ -369,7 +409,7 @@ AL_UNARY(al_serve_list_checksums)
         return al_msg_no_memory(err);
     AL_TRY(al_page_parse(c, al_str_c(m->page_token), a, &cursor, err));
     AL_TRY(list_page(c, &t, m, a, &cursor, out, err));
-    AL_TRY(al_page_format(&cursor, a, &out->next_page_token, err));
+    AL_TRY(al_page_format(c, &cursor, a, &out->next_page_token, err));
     *ret_reply = &out->base;
     return AL_OK;
 }

@@ -22,12 +22,20 @@ AL_UNARY(al_serve_get_item)
     const Airlore__V1__GetItemRequest *m = (const Airlore__V1__GetItemRequest *)req;
     struct al_arena *a = al_rpc_call_arena(call);
     struct al_items_context ic = items_context(c);
+    const struct al_credential *cred = al_call_credential(call);
     uint32_t space;
     struct al_doc d;
+    if ((unsigned)m->view > AIRLORE__V1__ITEM_VIEW__ITEM_VIEW_FULL_WITH_VECTORS)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ENUM", "view: %d is none", (int)m->view);
     AL_TRY(al_wait_token(c, call, m->after_token, a, err));
-    AL_TRY(al_resolve_space(c, m->space, &space, err));
+    if (al_resolve_space(c, cred, m->space, &space, err) != AL_OK) {
+        if (err && err->code == AL_PERMISSION_DENIED)
+            return AL_FAIL_R(err, AL_NOT_FOUND, "ITEM_NOT_FOUND",
+                             "item: '%.100s' is not there, or not readable with this key", m->id);
+        return err ? err->code : AL_INVALID_ARGUMENT;
+    }
     bool vectors = m->view == AIRLORE__V1__ITEM_VIEW__ITEM_VIEW_FULL_WITH_VECTORS;
-    AL_TRY(al_items_get(&ic, al_call_credential(call), al_str_c(m->id), space, vectors, a, &d, err));
+    AL_TRY(al_items_get(&ic, cred, al_str_c(m->id), space, vectors, a, &d, err));
     Airlore__V1__GetItemResponse *out = al_msg_new(a, &airlore__v1__get_item_response__descriptor);
     if (!out)
         return al_msg_no_memory(err);
@@ -43,20 +51,10 @@ static enum al_code list_spaces(struct al_coordinator *c, const struct al_creden
                                 const char *name, struct al_list_query *q, uint32_t *one,
                                 struct al_err *err)
 {
-    AL_TRY(al_resolve_space(c, name, one, err));
-    q->spaces = cred->spaces;
-    q->n_spaces = cred->n_spaces;
-    if (!*one)
-        return AL_OK;
-    for (size_t i = 0; i < cred->n_spaces; i++) {
-        if (cred->spaces[i] == *one) {
-            q->spaces = one;
-            q->n_spaces = 1;
-            return AL_OK;
-        }
-    }
-    return AL_FAIL_R(err, AL_PERMISSION_DENIED, "SPACE_FORBIDDEN",
-                     "space: this key does not read '%.100s'", name);
+    AL_TRY(al_resolve_space(c, cred, name, one, err));
+    q->spaces = *one ? one : cred->spaces;
+    q->n_spaces = *one ? 1 : cred->n_spaces;
+    return AL_OK;
 }
 
 AL_UNARY(al_serve_list_items)
@@ -66,6 +64,10 @@ AL_UNARY(al_serve_list_items)
     struct al_arena *a = al_rpc_call_arena(call);
     struct al_list_query q = {.limit = m->page_size > 0 ? (uint32_t)m->page_size : LIST_DEFAULT};
     q.limit = q.limit > LIST_MAX ? LIST_MAX : q.limit;
+    if (m->view != AIRLORE__V1__ITEM_VIEW__ITEM_VIEW_UNSPECIFIED &&
+        m->view != AIRLORE__V1__ITEM_VIEW__ITEM_VIEW_BASIC)
+        return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",
+                         "list: views with texts are not there yet; get the items one by one");
     uint32_t one;
     struct al_page_cursor cursor;
     struct al_doc_page page;
@@ -82,12 +84,11 @@ AL_UNARY(al_serve_list_items)
     if (!out->items)
         return al_msg_no_memory(err);
     for (size_t i = 0; i < page.n_docs; i++) {
-        out->items[i] =
-            al_msg_item(c, a, &page.docs[i], AIRLORE__V1__ITEM_VIEW__ITEM_VIEW_BASIC);
+        out->items[i] = al_msg_item(c, a, &page.docs[i], AIRLORE__V1__ITEM_VIEW__ITEM_VIEW_BASIC);
         if (!out->items[out->n_items++])
             return al_msg_no_memory(err);
     }
-    AL_TRY(al_page_format(&cursor, a, &out->next_page_token, err));
+    AL_TRY(al_page_format(c, &cursor, a, &out->next_page_token, err));
     *ret_reply = &out->base;
     return AL_OK;
 }
@@ -101,7 +102,7 @@ AL_UNARY(al_serve_delete_item)
     uint32_t space;
     bool deleted = false;
     struct al_token t;
-    AL_TRY(al_resolve_space(c, m->space, &space, err));
+    AL_TRY(al_resolve_space(c, al_call_credential(call), m->space, &space, err));
     AL_TRY(al_items_delete(&ic, al_call_credential(call), al_str_c(m->id), space, a, &deleted, &t,
                            err));
     if (!deleted && !m->allow_missing)
@@ -163,8 +164,8 @@ static enum al_code bulk_delete(struct bulk *b, size_t shard, const struct al_do
     if (!ops)
         return al_msg_no_memory(err);
     for (size_t i = 0; i < page->n_docs; i++)
-        ops[i] = (struct al_op){
-            .kind = AL_OP_DELETE_DOC, .space = b->space, .id = page->docs[i].id};
+        ops[i] =
+            (struct al_op){.kind = AL_OP_DELETE_DOC, .space = b->space, .id = page->docs[i].id};
     if (!page->n_docs)
         return AL_OK;
     struct al_shard_port *p = b->c->opt.router->shards[shard];
@@ -183,6 +184,8 @@ static enum al_code bulk_pages(struct bulk *b, struct al_arena *scratch, struct 
     char after[1024];
     while (!cursor.at_end) {
         al_arena_reset(scratch);
+        if (al_rpc_call_is_cancelled(b->call))
+            return AL_FAIL(err, AL_CANCELLED, "delete: the client has gone");
         struct al_list_query q = {
             .spaces = &b->space, .n_spaces = 1, .filter = b->filter, .limit = DELETE_PAGE};
         struct al_doc_page page;
@@ -213,10 +216,10 @@ static enum al_code bulk_begin(struct bulk *b, const Airlore__V1__DeleteItemsReq
     const struct al_credential *cred = al_call_credential(b->call);
     struct al_arena *a = al_rpc_call_arena(b->call);
     AL_TRY(al_credential_require(cred, AL_ROLE_CONTRIBUTOR, err));
-    AL_TRY(al_resolve_space(b->c, m->space, &b->space, err));
+    AL_TRY(al_resolve_space(b->c, cred, m->space, &b->space, err));
     b->space = b->space ? b->space : cred->own_space;
     if (b->space == AL_SPACE_COMMUNITY)
-        AL_TRY(al_credential_require(cred, AL_ROLE_ADMIN, err));
+        AL_TRY(al_credential_require(cred, AL_ROLE_REVIEWER, err));
     else if (b->space != cred->own_space && b->space != cred->team_space)
         return AL_FAIL_R(err, AL_PERMISSION_DENIED, "SPACE_FORBIDDEN",
                          "space: this key does not write there");
@@ -273,9 +276,15 @@ AL_UNARY(al_serve_promote_item)
     if (m->target == AIRLORE__V1__VISIBILITY__VISIBILITY_TEAM || m->_named_case)
         return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",
                          "promote: to the team, and naming for one item, are not there yet");
+    if (m->target != AIRLORE__V1__VISIBILITY__VISIBILITY_UNSPECIFIED &&
+        m->target != AIRLORE__V1__VISIBILITY__VISIBILITY_COMMUNITY)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ENUM", "target: %d is none",
+                         (int)m->target);
+    uint32_t space;
     struct al_promotion p;
     struct al_token t;
-    AL_TRY(al_items_promote(&ic, al_call_credential(call), al_str_c(m->id),
+    AL_TRY(al_resolve_space(c, al_call_credential(call), m->space, &space, err));
+    AL_TRY(al_items_promote(&ic, al_call_credential(call), al_str_c(m->id), space,
                             al_str_c(m->confirm_digest), a, &p, &t, err));
     Airlore__V1__PromoteItemResponse *out =
         al_msg_new(a, &airlore__v1__promote_item_response__descriptor);
@@ -300,6 +309,9 @@ AL_UNARY(al_serve_withdraw_item)
     struct al_arena *a = al_rpc_call_arena(call);
     struct al_items_context ic = items_context(c);
     struct al_token t;
+    if (m->space[0] && strcmp(m->space, "community") != 0)
+        return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",
+                         "withdraw: only from the community, so far");
     AL_TRY(al_items_withdraw(&ic, al_call_credential(call), al_str_c(m->id), a, &t, err));
     Airlore__V1__WithdrawItemResponse *out =
         al_msg_new(a, &airlore__v1__withdraw_item_response__descriptor);

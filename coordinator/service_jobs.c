@@ -5,6 +5,7 @@
 #include "work.h"
 
 #define WATCH_STEP_MS 5000u
+#define LIST_DEFAULT 50u
 #define LIST_MAX 1000u
 
 /* ---- conversions ---- */
@@ -68,8 +69,8 @@ static Airlore__V1__Job *msg_job(struct al_coordinator *c, struct al_arena *a,
     m->state = (Airlore__V1__JobState)j->state;
     m->team = al_msg_str(a, j->team);
     m->attempt = j->attempt;
-    m->executor = al_msg_str(
-        a, j->state == AL_JOB_RUNNING ? al_str_c(c->opt.server_name) : AL_STR(""));
+    m->executor =
+        al_msg_str(a, j->state == AL_JOB_RUNNING ? al_str_c(c->opt.server_name) : AL_STR(""));
     m->etag = al_arena_printf(a, "%llu", (unsigned long long)j->version);
     bool ok = p->unit && p->message && m->name && m->type && m->team && m->executor && m->etag &&
               fill_results(a, j, m) && fill_error(a, j, m) && fill_times(a, j, m);
@@ -81,15 +82,18 @@ static struct al_str id_of(const char *name)
     return al_str_c(strncmp(name, "jobs/", 5) == 0 ? name + 5 : name);
 }
 
-/* Jobs of other teams are seen by admins only. */
+/* Jobs of teams that the key does not read are seen by admins of the server only. */
 static enum al_code get_job(struct al_coordinator *c, struct al_rpc_call *call, const char *name,
                             struct al_arena *a, struct al_job *ret, struct al_err *err)
 {
     const struct al_credential *cred = al_call_credential(call);
-    AL_TRY(al_jobs_get(c->jobs, id_of(name), a, ret, err));
-    if (cred->key->role == AL_ROLE_ADMIN || al_str_is(ret->team, cred->key->team))
+    enum al_code code = al_jobs_get(c->jobs, id_of(name), a, ret, err);
+    if (code != AL_NOT_FOUND && code != AL_OK)
+        return code;
+    if (code == AL_OK && al_may_see_team(cred, ret->team))
         return AL_OK;
-    return AL_FAIL_R(err, AL_NOT_FOUND, "JOB_NOT_FOUND", "job: '%.64s' does not exist", name);
+    /* the same words whether there is none or another team has it */
+    return AL_FAIL_R(err, AL_NOT_FOUND, "JOB_NOT_FOUND", "job: '%.100s' does not exist", name);
 }
 
 /* ---- submitting maintenance ---- */
@@ -101,8 +105,9 @@ static enum al_code submit(struct al_coordinator *c, struct al_rpc_call *call, c
     const struct al_credential *cred = al_call_credential(call);
     struct al_arena *a = al_rpc_call_arena(call);
     struct al_job j;
-    AL_TRY(al_credential_require(cred, AL_ROLE_ADMIN, err));
-    AL_TRY(al_jobs_submit(c->jobs, type, al_str_c(id), al_str_c(cred->key->team), args, a, &j, err));
+    AL_TRY(al_require_server_admin(cred, err));
+    AL_TRY(
+        al_jobs_submit(c->jobs, type, al_str_c(id), al_str_c(cred->key->team), args, a, &j, err));
     *ret = msg_job(c, a, &j);
     return *ret ? AL_OK : al_msg_no_memory(err);
 }
@@ -202,6 +207,22 @@ AL_UNARY(al_serve_verify_findings)
 
 /* ---- jobs ---- */
 
+/* First of all, so that page tokens count nothing that is hidden. */
+static size_t keep_wanted(const struct al_credential *cred, const Airlore__V1__ListJobsRequest *m,
+                          struct al_job *list, size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!al_may_see_team(cred, list[i].team) ||
+            (m->job_class && (int)m->job_class != (int)list[i].job_class) ||
+            (m->state && (int)m->state != (int)list[i].state) ||
+            (m->type[0] && !al_str_is(list[i].type, m->type)))
+            continue;
+        list[kept++] = list[i];
+    }
+    return kept;
+}
+
 AL_UNARY(al_serve_list_jobs)
 {
     struct al_coordinator *c = ctx;
@@ -219,14 +240,11 @@ AL_UNARY(al_serve_list_jobs)
     if (m->page_token[0] && !al_str_u64(al_str_c(m->page_token), &from))
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_PAGE_TOKEN",
                          "page token: not one that this server gave");
-    size_t limit = m->page_size > 0 && m->page_size < (int32_t)LIST_MAX ? (size_t)m->page_size : 100;
-    size_t i = (size_t)from;
+    size_t limit = m->page_size > 0 ? (size_t)m->page_size : LIST_DEFAULT;
+    limit = limit > LIST_MAX ? LIST_MAX : limit;
+    n = keep_wanted(cred, m, list, n);
+    size_t i = from > n ? n : (size_t)from;
     for (; i < n && out->n_jobs < limit; i++) {
-        bool hidden = cred->key->role != AL_ROLE_ADMIN && !al_str_is(list[i].team, cred->key->team);
-        if (hidden || (m->job_class && (int)m->job_class != (int)list[i].job_class) ||
-            (m->state && (int)m->state != (int)list[i].state) ||
-            (m->type[0] && !al_str_is(list[i].type, m->type)))
-            continue;
         out->jobs[out->n_jobs] = msg_job(c, a, &list[i]);
         if (!out->jobs[out->n_jobs++])
             return al_msg_no_memory(err);
@@ -258,6 +276,8 @@ AL_UNARY(al_serve_cancel_job)
     struct al_job j;
     AL_TRY(al_credential_require(al_call_credential(call), AL_ROLE_CONTRIBUTOR, err));
     AL_TRY(get_job(c, call, m->name, a, &j, err));
+    if (!al_str_is(j.team, al_call_credential(call)->key->team))
+        AL_TRY(al_require_server_admin(al_call_credential(call), err));
     struct al_err ended = {0};
     enum al_code code = al_jobs_cancel(c->jobs, id_of(m->name), a, &j, &ended);
     if (code != AL_OK && code != AL_FAILED_PRECONDITION) { /* one that has ended is no error */
@@ -351,10 +371,14 @@ static bool fill_paused(struct al_coordinator *c, struct al_arena *a, Airlore__V
 static enum al_code set_paused(struct al_coordinator *c, struct al_rpc_call *call, int job_class,
                                bool paused, struct al_err *err)
 {
-    AL_TRY(al_credential_require(al_call_credential(call), AL_ROLE_ADMIN, err));
-    if (job_class < AL_JOB_MAINTENANCE || job_class > AL_JOB_DEPLOY)
+    AL_TRY(al_require_server_admin(al_call_credential(call), err));
+    if (job_class != 0 && (job_class < AL_JOB_MAINTENANCE || job_class > AL_JOB_DEPLOY))
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ENUM", "class: %d is none", job_class);
-    return al_jobs_set_paused(c->jobs, (enum al_job_class)job_class, paused, err);
+    for (int k = AL_JOB_MAINTENANCE; k <= AL_JOB_DEPLOY; k++) {
+        if (job_class == 0 || job_class == k)
+            AL_TRY(al_jobs_set_paused(c->jobs, (enum al_job_class)k, paused, err));
+    }
+    return AL_OK;
 }
 
 AL_UNARY(al_serve_pause_jobs)

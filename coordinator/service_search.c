@@ -4,7 +4,11 @@
 #include "service.h"
 
 #define K_DEFAULT 10u
+#define LEG_MAX 10000u
+#define QUESTION_BYTES_MAX (16u << 10)
+#define BATCH_ID_BYTES_MAX 512u
 #define BATCH_MAX 256u
+#define WORK_BYTES_MAX ((size_t)64 << 20) /* of one search, its answer aside */
 #define BATCH_K_MAX 10000u
 #define HIGHLIGHTS_MAX 64u
 
@@ -32,12 +36,62 @@ static enum al_code mode_of(const Airlore__V1__SearchRequest *m, enum al_search_
     return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ENUM", "mode: %d is none", (int)m->mode);
 }
 
+/* With one replica of each shard every level reads the primary. */
+static enum al_code check_reading(Airlore__V1__ReadLevel level, bool allow_partial,
+                                  struct al_err *err)
+{
+    if ((unsigned)level > AIRLORE__V1__READ_LEVEL__READ_LEVEL_PRIMARY)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ENUM", "read level: %d is none",
+                         (int)level);
+    if (allow_partial)
+        return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",
+                         "allow partial: answers without some shards are not there yet");
+    return AL_OK;
+}
+
+static enum al_code in_range(const char *what, bool is_set, uint32_t v, uint32_t least,
+                             struct al_err *err)
+{
+    if (!is_set || (v >= least && v <= LEG_MAX))
+        return AL_OK;
+    return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "OUT_OF_RANGE", "%s: %u is not in %u to %u", what, v,
+                     least, LEG_MAX);
+}
+
+static enum al_code check_numbers(const Airlore__V1__SearchRequest *m, struct al_err *err)
+{
+    uint32_t k = m->_k_case ? m->k : K_DEFAULT;
+    if (k < 1 || k > AL_QUERY_K_MAX)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "K_OUT_OF_RANGE", "k: %u is not in 1 to %u", k,
+                         AL_QUERY_K_MAX);
+    AL_TRY(in_range("text k", m->_text_k_case, m->text_k, k, err));
+    AL_TRY(in_range("vector k", m->_vector_k_case, m->vector_k, k, err));
+    AL_TRY(in_range("ef", m->_ef_case, m->ef, 1, err));
+    if (m->_vector_weight_case && !(m->vector_weight >= 0 && m->vector_weight <= 1))
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "OUT_OF_RANGE",
+                         "vector weight: %g is not in 0 to 1", m->vector_weight);
+    if ((unsigned)m->statistics > AIRLORE__V1__STATISTICS__STATISTICS_EXACT)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ENUM", "statistics: %d is none",
+                         (int)m->statistics);
+    return AL_OK;
+}
+
+static bool needs_text(Airlore__V1__SearchMode mode)
+{
+    return mode == AIRLORE__V1__SEARCH_MODE__SEARCH_MODE_HYBRID ||
+           mode == AIRLORE__V1__SEARCH_MODE__SEARCH_MODE_TEXT;
+}
+
 static enum al_code check_request(struct al_coordinator *c, const Airlore__V1__SearchRequest *m,
                                   struct al_err *err)
 {
     if (!m->text[0] && !m->n_vector)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "QUERY_EMPTY",
                          "query: neither a text nor a vector is given");
+    if (!m->text[0] && needs_text(m->mode))
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "QUERY_EMPTY", "query: this mode needs a text");
+    AL_TRY(check_reading(m->read_level, m->allow_partial, err));
+    AL_TRY(check_numbers(m, err));
     if (m->embedder_id[0] && strcmp(m->embedder_id, al_embedder_id(c->opt.embedder)) != 0)
         return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "EMBEDDER_MISMATCH",
                          "vector: made by '%.64s', the index has '%s'", m->embedder_id,
@@ -57,7 +111,8 @@ static bool has_scope(const Airlore__V1__Visibility *v, size_t n, Airlore__V1__V
     return false;
 }
 
-/* The filter and the wanted scopes as one filter. The user's part is compiled alone first, so that messages speak of it. */
+/* The filter and the wanted scopes as one filter. The user's part is compiled alone first, so that
+ * messages speak of it. */
 static enum al_code scoped_filter(const char *filter, const Airlore__V1__Visibility *scopes,
                                   size_t n_scopes, struct al_arena *a, struct al_str *ret,
                                   struct al_err *err)
@@ -67,6 +122,12 @@ static enum al_code scoped_filter(const char *filter, const Airlore__V1__Visibil
     *ret = al_str_c(filter);
     if (!n_scopes)
         return AL_OK;
+    for (size_t i = 0; i < n_scopes; i++) {
+        if ((unsigned)scopes[i] < AIRLORE__V1__VISIBILITY__VISIBILITY_DEPLOYMENT ||
+            (unsigned)scopes[i] > AIRLORE__V1__VISIBILITY__VISIBILITY_COMMUNITY)
+            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ENUM", "scopes: %d is none",
+                             (int)scopes[i]);
+    }
     static const char *const names[] = {"", "deployment", "team", "community"};
     struct al_buf b;
     al_buf_init(&b, al_arena_mem(a), 0);
@@ -82,8 +143,6 @@ static enum al_code scoped_filter(const char *filter, const Airlore__V1__Visibil
         first = false;
     }
     al_buf_cstr(&b, ")");
-    if (first)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ENUM", "scopes: no scope among them");
     AL_TRY(al_buf_status(&b, err));
     *ret = al_buf_view(&b);
     return AL_OK;
@@ -126,8 +185,9 @@ static enum al_code make_query(struct al_coordinator *c, struct al_rpc_call *cal
 
 /* ---- answer ---- */
 
-static bool fill_explain(struct al_arena *a, const struct al_query_result *r,
-                         const struct al_hit *h, Airlore__V1__Hit *m)
+static bool fill_explain(struct al_arena *a, const Airlore__V1__SearchRequest *req,
+                         const struct al_query_result *r, const struct al_hit *h,
+                         Airlore__V1__Hit *m)
 {
     Airlore__V1__Explain *e = al_msg_new(a, &airlore__v1__explain__descriptor);
     Airlore__V1__TextExplain *t = al_msg_new(a, &airlore__v1__text_explain__descriptor);
@@ -153,8 +213,10 @@ static bool fill_explain(struct al_arena *a, const struct al_query_result *r,
     }
     v->score = h->vector_score;
     v->rank = h->vector_rank;
-    e->text = t;
-    e->vector = v;
+    if (req->mode != AIRLORE__V1__SEARCH_MODE__SEARCH_MODE_VECTOR && req->text[0])
+        e->text = t;
+    if (req->mode != AIRLORE__V1__SEARCH_MODE__SEARCH_MODE_TEXT)
+        e->vector = v;
     e->fused = h->score;
     e->text_max = r->text_max;
     e->vector_max = r->vector_max;
@@ -239,30 +301,31 @@ static Airlore__V1__Hit *make_hit(struct al_coordinator *c, struct al_arena *a,
     m->relevance = h->relevance;
     if (!(req->snippet && req->snippet->omit) && !fill_snippet(a, h, m))
         return NULL;
-    if (req->explain && !fill_explain(a, r, h, m))
+    if (req->explain && !fill_explain(a, req, r, h, m))
         return NULL;
-    if (h->chunk < d->n_chunks) {
-        const struct al_chunk *ch = &d->chunks[h->chunk];
-        m->heading_path = al_msg_headings(a, ch->heading, &m->n_heading_path);
-        if (!m->heading_path)
-            return NULL;
-        if (req->include_text)
-            m->text = al_msg_str(a, al_str_sub(d->body, ch->start, ch->end - ch->start));
-    }
+    m->heading_path = al_msg_headings(a, h->heading, &m->n_heading_path);
+    if (!m->heading_path)
+        return NULL;
+    if (req->include_text)
+        m->text = al_msg_str(a, h->text);
     return m->text ? m : NULL;
 }
 
-static enum al_code search(struct al_coordinator *c, struct al_rpc_call *call,
-                           const Airlore__V1__SearchRequest *req, struct al_arena *a,
-                           Airlore__V1__SearchResponse **ret, struct al_err *err)
+/* work holds what the phases need and the hits; only the answer is in a, so that the queries of a
+ * batch add up to little. */
+static enum al_code run_search(struct al_coordinator *c, struct al_rpc_call *call,
+                               const Airlore__V1__SearchRequest *req, struct al_arena *const in[2],
+                               Airlore__V1__SearchResponse **ret, struct al_err *err)
 {
+    struct al_arena *work = in[0];
+    struct al_arena *a = in[1];
     uint64_t start = al_clock_mono_ns(c->opt.clock);
     struct al_query q;
-    AL_TRY(make_query(c, call, req, a, &q, err));
-    AL_TRY(al_wait_token(c, call, req->after_token, a, err));
+    AL_TRY(make_query(c, call, req, work, &q, err));
+    AL_TRY(al_wait_token(c, call, req->after_token, work, err));
     struct al_query_context ctx = {c->opt.router, c->opt.embedder};
     struct al_query_result r;
-    AL_TRY(al_query_run(&ctx, &q, a, &r, err));
+    AL_TRY(al_query_run(&ctx, &q, work, &r, err));
     Airlore__V1__SearchResponse *m = al_msg_new(a, &airlore__v1__search_response__descriptor);
     if (!m)
         return al_msg_no_memory(err);
@@ -281,12 +344,23 @@ static enum al_code search(struct al_coordinator *c, struct al_rpc_call *call,
     return AL_OK;
 }
 
+static enum al_code search(struct al_coordinator *c, struct al_rpc_call *call,
+                           const Airlore__V1__SearchRequest *req, struct al_arena *a,
+                           Airlore__V1__SearchResponse **ret, struct al_err *err)
+{
+    struct al_arena work;
+    al_arena_init(&work, c->opt.mem, WORK_BYTES_MAX);
+    enum al_code code = run_search(c, call, req, (struct al_arena *const[]){&work, a}, ret, err);
+    al_arena_fini(&work);
+    return code;
+}
+
 AL_UNARY(al_serve_search)
 {
     struct al_coordinator *c = ctx;
     Airlore__V1__SearchResponse *m = NULL;
-    AL_TRY(search(c, call, (const Airlore__V1__SearchRequest *)req, al_rpc_call_arena(call), &m,
-                  err));
+    AL_TRY(
+        search(c, call, (const Airlore__V1__SearchRequest *)req, al_rpc_call_arena(call), &m, err));
     *ret_reply = &m->base;
     return AL_OK;
 }
@@ -296,17 +370,21 @@ AL_UNARY(al_serve_search)
 static enum al_code check_batch(const Airlore__V1__BatchSearchRequest *m, struct al_err *err)
 {
     if (m->n_queries < 1 || m->n_queries > BATCH_MAX)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_MANY", "batch: %zu queries, 1 to %u are allowed",
-                         m->n_queries, BATCH_MAX);
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_MANY",
+                         "batch: %zu queries, 1 to %u are allowed", m->n_queries, BATCH_MAX);
     uint64_t k = 0;
     for (size_t i = 0; i < m->n_queries; i++) {
         const Airlore__V1__SearchRequest *r = m->queries[i]->request;
         if (!r)
             return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "REQUIRED", "query %zu: no request", i);
-        k += r->_k_case ? r->k : K_DEFAULT;
+        if (strlen(m->queries[i]->id) > BATCH_ID_BYTES_MAX)
+            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE",
+                             "query %zu: id: at most %u bytes", i, BATCH_ID_BYTES_MAX);
+        uint32_t one = r->_k_case ? r->k : K_DEFAULT;
+        k += one <= AL_QUERY_K_MAX ? one : 0; /* a larger one fails by itself */
     }
     if (k > BATCH_K_MAX)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "K_OUT_OF_RANGE",
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_MANY",
                          "batch: k together is %llu, at most %u", (unsigned long long)k,
                          BATCH_K_MAX);
     return AL_OK;
@@ -382,10 +460,7 @@ static Airlore__V1__AskSource *ask_source(struct al_coordinator *c, struct al_ar
     m->relevance = h->relevance;
     m->kind = al_msg_str(a, d->kind);
     m->space = space ? al_msg_str(a, al_str_c(space)) : NULL;
-    struct al_str heading = {"", 0};
-    if (h->chunk < d->n_chunks)
-        heading = d->chunks[h->chunk].heading;
-    m->heading_path = al_msg_headings(a, heading, &m->n_heading_path);
+    m->heading_path = al_msg_headings(a, h->heading, &m->n_heading_path);
     bool ok = m->id && m->title && m->url && m->version && m->snippet && m->owner && m->kind &&
               m->space && m->heading_path;
     return ok ? m : NULL;
@@ -431,6 +506,12 @@ static enum al_code ask_options(struct al_coordinator *c, struct al_rpc_call *ca
     if (req->mode == AIRLORE__V1__ASK_MODE__ASK_MODE_GENERATIVE)
         return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",
                          "ask: answers by an LLM are not there yet; leave the mode out");
+    if ((unsigned)req->mode > AIRLORE__V1__ASK_MODE__ASK_MODE_GENERATIVE)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ENUM", "mode: %d is none", (int)req->mode);
+    if (strlen(req->question) > QUESTION_BYTES_MAX)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE", "question: at most %u bytes",
+                         QUESTION_BYTES_MAX);
+    AL_TRY(check_reading(req->read_level, req->allow_partial, err));
     uint32_t k = req->_k_case ? req->k : 8;
     if (k < 1 || k > 50)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "K_OUT_OF_RANGE", "k: %u is not in 1 to 50", k);
@@ -443,8 +524,10 @@ static enum al_code ask_options(struct al_coordinator *c, struct al_rpc_call *ca
                   .n_spaces = cred->n_spaces,
                   .deadline_ns = al_call_deadline(c, call)},
         .min_relevance = req->_min_relevance_case ? req->min_relevance : NAN,
-        .sentences_max = req->_max_sentences_case ? req->max_sentences : 4,
+        .sentences_max = req->_max_sentences_case ? req->max_sentences : 5,
     };
+    if (req->_min_relevance_case && isnan(req->min_relevance))
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "OUT_OF_RANGE", "min relevance: not a number");
     AL_TRY(scoped_filter(req->filter, req->scopes, req->n_scopes, a, &o.query.filter, err));
     *ret = o;
     return AL_OK;
@@ -487,6 +570,8 @@ AL_STREAM(al_serve_ask_stream)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "REQUIRED", "ask: no request");
     Airlore__V1__AskResponse *m = NULL;
     AL_TRY(ask(ctx, call, req->request, a, &m, err));
+    if (!m)
+        return al_msg_no_memory(err);
     Airlore__V1__AskStreamResponse out = AIRLORE__V1__ASK_STREAM_RESPONSE__INIT;
     Airlore__V1__AskSources sources = AIRLORE__V1__ASK_SOURCES__INIT;
     sources.n_sources = m->n_sources;

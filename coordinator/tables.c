@@ -10,7 +10,7 @@ static enum al_code check_format(struct al_reader *r, const char *what, struct a
     if (r->failed || f == 0)
         return AL_FAIL(err, AL_DATA_LOSS, "system shard: %s: malformed row", what);
     if (f > FORMAT)
-        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "FORMAT_NEWER",
+        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "FORMAT_TOO_NEW",
                          "system shard: %s: format %u is newer than this program knows", what, f);
     return AL_OK;
 }
@@ -92,7 +92,8 @@ void al_key_encode(const struct al_key_row *k, struct al_buf *b)
     al_buf_lenstr(b, al_str_c(k->key.note));
     al_buf_varint(b, k->key.created_ms);
     al_buf_varint(b, k->key.expires_ms);
-    al_buf_varint(b, k->key.revoked);
+    uint64_t revoked = k->key.revoked_ms ? k->key.revoked_ms : 1;
+    al_buf_varint(b, k->key.revoked ? revoked : 0); /* when; 1: some time */
     al_buf_varint(b, k->key.quota.requests_per_minute);
     al_buf_varint(b, k->key.quota.ingest_bytes_per_day);
     al_buf_varint(b, k->key.n_readable);
@@ -114,7 +115,9 @@ static void read_key_fields(struct al_reader *r, struct al_key *k)
     read_text(r, k->note, sizeof k->note);
     k->created_ms = al_reader_varint(r);
     k->expires_ms = al_reader_varint(r);
-    k->revoked = al_reader_varint(r) != 0;
+    uint64_t revoked = al_reader_varint(r);
+    k->revoked = revoked != 0;
+    k->revoked_ms = revoked > 1 ? revoked : 0;
     k->quota.requests_per_minute = (uint32_t)al_reader_varint(r);
     k->quota.ingest_bytes_per_day = al_reader_varint(r);
 }

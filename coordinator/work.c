@@ -109,7 +109,8 @@ struct reembed {
     uint64_t total;
 };
 
-/* The hash of the new version: it must differ from the old one, else the shard would see nothing to do. */
+/* The hash of the new version: it must differ from the old one, else the shard would see nothing to
+ * do. */
 static void next_hash(struct al_doc *d, const struct al_embedder *e)
 {
     struct al_buf b;

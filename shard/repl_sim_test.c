@@ -276,7 +276,7 @@ static void run_effects(struct sim *s, uint32_t n, const struct al_repl_effects 
             note_commit(s, n, e->index);
             break;
         case AL_REPL_DO_REPLY:
-            send_reply(s, n, cause->from, &e->reply);
+            send_reply(s, n, cause ? cause->from : n, &e->reply);
             break;
         case AL_REPL_DO_ALTER:
             send(s, (struct message){.kind = ALTER,

@@ -3,9 +3,9 @@
 
 #include "airlore/testing.h"
 
-static const struct al_repl_member A = {1, {1}};
-static const struct al_repl_member B = {2, {2}};
-static const struct al_repl_member C = {3, {3}};
+static const struct al_repl_member node_a = {1, {1}};
+static const struct al_repl_member node_b = {2, {2}};
+static const struct al_repl_member node_c = {3, {3}};
 static const uint8_t no_id[AL_WRITE_ID_BYTES];
 
 static struct al_repl_record record(uint64_t epoch, uint64_t version, uint32_t primary,
@@ -13,7 +13,7 @@ static struct al_repl_record record(uint64_t epoch, uint64_t version, uint32_t p
 {
     return (struct al_repl_record){.epoch = epoch,
                                    .version = version,
-                                   .members = {A, B, C},
+                                   .members = {node_a, node_b, node_c},
                                    .n_members = 3,
                                    .primary = primary,
                                    .in_sync = set,
@@ -71,7 +71,7 @@ static enum al_code pull_as(struct al_repl *r, const struct al_repl_member *m, u
 static void test_alone(void **state)
 {
     (void)state;
-    struct al_repl *r = create(&A);
+    struct al_repl *r = create(&node_a);
     uint64_t index = 0;
     bool repeat = false;
     assert_int_equal(al_repl_propose(r, no_id, &index, &repeat, NULL), AL_UNAVAILABLE);
@@ -100,14 +100,14 @@ static void test_alone(void **state)
 static void test_commit_is_the_smallest_of_the_union(void **state)
 {
     (void)state;
-    struct al_repl *r = create(&A);
+    struct al_repl *r = create(&node_a);
     learn(r, record(1, 1, 0, 7));
     propose(r);
     sync_all(r);
     assert_int_equal(al_repl_commit(r), 0);
-    assert_int_equal(pull_as(r, &B, 1, 3, 1), AL_OK);
+    assert_int_equal(pull_as(r, &node_b, 1, 3, 1), AL_OK);
     assert_int_equal(al_repl_commit(r), 0);
-    assert_int_equal(pull_as(r, &C, 1, 2, 1), AL_OK);
+    assert_int_equal(pull_as(r, &node_c, 1, 2, 1), AL_OK);
     assert_int_equal(al_repl_commit(r), 1);
     assert_int_equal(effect(AL_REPL_DO_REPLY)->reply.n, 1);
     assert_int_equal(effect(AL_REPL_DO_REPLY)->reply.commit, 1);
@@ -120,13 +120,13 @@ static void test_commit_is_the_smallest_of_the_union(void **state)
     assert_int_equal(al_repl_commit(r), 2);
     /* C comes back: at once it counts, before the leader has said so */
     assert_int_equal(al_repl_ask_set(r, 7, &fx, NULL), AL_FAILED_PRECONDITION); /* too far behind */
-    assert_int_equal(pull_as(r, &C, 1, 3, 1), AL_OK);
+    assert_int_equal(pull_as(r, &node_c, 1, 3, 1), AL_OK);
     assert_int_equal(al_repl_ask_set(r, 7, &fx, NULL), AL_OK);
     propose(r);
     sync_all(r);
-    assert_int_equal(pull_as(r, &B, 1, 4, 1), AL_OK);
+    assert_int_equal(pull_as(r, &node_b, 1, 4, 1), AL_OK);
     assert_int_equal(al_repl_commit(r), 2);
-    assert_int_equal(pull_as(r, &C, 1, 4, 1), AL_OK);
+    assert_int_equal(pull_as(r, &node_c, 1, 4, 1), AL_OK);
     assert_int_equal(al_repl_commit(r), 3);
     al_repl_destroy(r);
 }
@@ -134,7 +134,7 @@ static void test_commit_is_the_smallest_of_the_union(void **state)
 static void test_below_min_in_sync_nothing_moves(void **state)
 {
     (void)state;
-    struct al_repl *r = create(&A);
+    struct al_repl *r = create(&node_a);
     struct al_repl_record rec = record(1, 1, 0, 1);
     rec.min_in_sync = 2;
     learn(r, rec);
@@ -151,21 +151,21 @@ static void test_below_min_in_sync_nothing_moves(void **state)
 static void test_pulls_that_do_not_count(void **state)
 {
     (void)state;
-    struct al_repl *r = create(&A);
+    struct al_repl *r = create(&node_a);
     learn(r, record(2, 5, 0, 3));
     sync_all(r);
     struct al_repl_member emptied = {2, {99}};
-    assert_int_equal(pull_as(r, &B, 1, 2, 2), AL_FAILED_PRECONDITION); /* epoch is over */
-    assert_int_equal(pull_as(r, &B, 3, 2, 2), AL_FAILED_PRECONDITION); /* or not here yet */
+    assert_int_equal(pull_as(r, &node_b, 1, 2, 2), AL_FAILED_PRECONDITION); /* epoch is over */
+    assert_int_equal(pull_as(r, &node_b, 3, 2, 2), AL_FAILED_PRECONDITION); /* or not here yet */
     assert_int_equal(pull_as(r, &emptied, 2, 2, 2), AL_FAILED_PRECONDITION);
-    assert_int_equal(pull_as(r, &A, 2, 2, 2), AL_FAILED_PRECONDITION); /* itself */
-    assert_int_equal(pull_as(r, &B, 2, 0, 0), AL_INVALID_ARGUMENT);
+    assert_int_equal(pull_as(r, &node_a, 2, 2, 2), AL_FAILED_PRECONDITION); /* itself */
+    assert_int_equal(pull_as(r, &node_b, 2, 0, 0), AL_INVALID_ARGUMENT);
     assert_int_equal(al_repl_commit(r), 0);
-    assert_int_equal(pull_as(r, &B, 2, 2, 1), AL_OK); /* another log */
+    assert_int_equal(pull_as(r, &node_b, 2, 2, 1), AL_OK); /* another log */
     assert_int_equal(effect(AL_REPL_DO_REPLY)->reply.kind, AL_REPL_CUT);
     assert_int_equal(effect(AL_REPL_DO_REPLY)->reply.to, 0);
     assert_int_equal(al_repl_commit(r), 0);
-    assert_int_equal(pull_as(r, &B, 2, 2, 2), AL_OK);
+    assert_int_equal(pull_as(r, &node_b, 2, 2, 2), AL_OK);
     assert_int_equal(al_repl_commit(r), 1);
     al_repl_destroy(r);
 }
@@ -189,11 +189,11 @@ static void test_logs_are_cut_to_the_last_common_entry(void **state)
     struct al_repl *f = NULL;
     struct al_repl *p = NULL;
     struct al_err err;
-    AL_CHECK_OK(al_repl_create(NULL, &B, &d, &f, &err), err);
+    AL_CHECK_OK(al_repl_create(NULL, &node_b, &d, &f, &err), err);
     d.log_last = 4;
     d.epochs = theirs;
     d.tail = tail_theirs;
-    AL_CHECK_OK(al_repl_create(NULL, &A, &d, &p, &err), err);
+    AL_CHECK_OK(al_repl_create(NULL, &node_a, &d, &p, &err), err);
     learn(p, record(4, 4, 0, 7));
     sync_all(p);
     learn(f, record(4, 4, 0, 7));
@@ -246,7 +246,7 @@ static void test_a_cut_of_committed_entries_stops_the_replica(void **state)
                              .n_epochs = 1};
     struct al_repl *f = NULL;
     struct al_err err;
-    AL_CHECK_OK(al_repl_create(NULL, &B, &d, &f, &err), err);
+    AL_CHECK_OK(al_repl_create(NULL, &node_b, &d, &f, &err), err);
     struct al_repl_reply cut = {
         .kind = AL_REPL_CUT, .epoch = 1, .from = 3, .prev_epoch = 1, .to = 1};
     AL_CHECK_OK(al_repl_reply(f, &cut, NULL, &fx, &err), err);
@@ -261,7 +261,7 @@ static void test_a_cut_of_committed_entries_stops_the_replica(void **state)
 static void test_epochs(void **state)
 {
     (void)state;
-    struct al_repl *r = create(&A);
+    struct al_repl *r = create(&node_a);
     learn(r, record(2, 2, 0, 1));
     sync_all(r);
     struct al_repl_record old = record(1, 9, 0, 1);
@@ -292,7 +292,7 @@ static void test_a_restarted_primary_waits_for_the_next_epoch(void **state)
                              .tail = tail};
     struct al_repl *r = NULL;
     struct al_err err;
-    AL_CHECK_OK(al_repl_create(NULL, &A, &d, &r, &err), err);
+    AL_CHECK_OK(al_repl_create(NULL, &node_a, &d, &r, &err), err);
     assert_int_equal(al_repl_role(r), AL_REPL_IDLE);
     learn(r, record(5, 9, 0, 1)); /* a newer version of the same epoch is not enough */
     assert_int_equal(al_repl_role(r), AL_REPL_IDLE);
@@ -312,12 +312,12 @@ static void test_a_restarted_primary_waits_for_the_next_epoch(void **state)
 static void test_reads_ask_everyone(void **state)
 {
     (void)state;
-    struct al_repl *r = create(&A);
-    struct al_repl *b = create(&B);
+    struct al_repl *r = create(&node_a);
+    struct al_repl *b = create(&node_b);
     learn(r, record(1, 1, 0, 7));
     sync_all(r);
-    assert_int_equal(pull_as(r, &B, 1, 2, 1), AL_OK);
-    assert_int_equal(pull_as(r, &C, 1, 2, 1), AL_OK);
+    assert_int_equal(pull_as(r, &node_b, 1, 2, 1), AL_OK);
+    assert_int_equal(pull_as(r, &node_c, 1, 2, 1), AL_OK);
     al_repl_applied(r, 1);
     struct al_repl_read rd;
     assert_int_equal(al_repl_read_begin(r, &rd, NULL), AL_OK);
@@ -325,12 +325,12 @@ static void test_reads_ask_everyone(void **state)
     assert_false(al_repl_confirm(b, 1)); /* knows of no epoch */
     learn(b, record(1, 1, 0, 7));
     assert_true(al_repl_confirm(b, 1));
-    al_repl_read_confirmed(r, &rd, &B);
+    al_repl_read_confirmed(r, &rd, &node_b);
     assert_false(al_repl_read_holds(r, &rd));
     struct al_repl_member emptied = {3, {99}};
     al_repl_read_confirmed(r, &rd, &emptied);
     assert_int_equal(rd.need, 4);
-    al_repl_read_confirmed(r, &rd, &C);
+    al_repl_read_confirmed(r, &rd, &node_c);
     assert_true(al_repl_read_holds(r, &rd));
     learn(b, record(2, 2, 1, 3));
     assert_false(al_repl_confirm(b, 1));
@@ -343,17 +343,17 @@ static void test_reads_ask_everyone(void **state)
 static void test_trimmed_log_needs_a_checkpoint(void **state)
 {
     (void)state;
-    struct al_repl *r = create(&A);
+    struct al_repl *r = create(&node_a);
     learn(r, record(1, 1, 0, 1));
     for (int i = 0; i < 5; i++)
         propose(r);
     sync_all(r);
     al_repl_applied(r, 6);
     al_repl_trimmed(r, 4);
-    assert_int_equal(pull_as(r, &B, 1, 3, 1), AL_OK);
+    assert_int_equal(pull_as(r, &node_b, 1, 3, 1), AL_OK);
     assert_int_equal(effect(AL_REPL_DO_REPLY)->reply.kind, AL_REPL_CHECKPOINT);
     assert_int_equal(effect(AL_REPL_DO_REPLY)->reply.to, 4);
-    assert_int_equal(pull_as(r, &B, 1, 4, 1), AL_OK);
+    assert_int_equal(pull_as(r, &node_b, 1, 4, 1), AL_OK);
     assert_int_equal(effect(AL_REPL_DO_REPLY)->reply.n, 3);
     al_repl_destroy(r);
 }
@@ -361,7 +361,7 @@ static void test_trimmed_log_needs_a_checkpoint(void **state)
 static void test_tail_is_bounded(void **state)
 {
     (void)state;
-    struct al_repl *r = create(&A);
+    struct al_repl *r = create(&node_a);
     learn(r, record(1, 1, 0, 3));
     uint64_t index = 0;
     bool repeat = false;
@@ -385,7 +385,7 @@ static void test_failing_memory(void **state)
         struct al_repl *r = NULL;
         struct al_err err;
         al_fault_mem_init(&m, n, false);
-        enum al_code code = al_repl_create(&m.mem, &A, &d, &r, &err);
+        enum al_code code = al_repl_create(&m.mem, &node_a, &d, &r, &err);
         struct al_repl_record rec = record(1, 1, 0, 1);
         if (code == AL_OK)
             code = al_repl_record(r, &rec, &fx, &err);
@@ -416,7 +416,8 @@ static void test_a_log_that_cannot_be(void **state)
     };
     for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++) {
         struct al_repl *r = NULL;
-        AL_CHECK(cases[i].name, al_repl_create(NULL, &A, &cases[i].d, &r, NULL) == AL_DATA_LOSS);
+        AL_CHECK(cases[i].name,
+                 al_repl_create(NULL, &node_a, &cases[i].d, &r, NULL) == AL_DATA_LOSS);
         AL_CHECK(cases[i].name, !r);
     }
 }

@@ -183,6 +183,7 @@ static enum al_code put_doc(struct al_apply *x, size_t at, const struct al_entry
     struct al_key key = al_key_doc(op->space, d.id);
     struct al_overlay_item *item = NULL;
     AL_TRY(find_doc(x, al_key_view(&key), &item, err));
+    AL_ASSERT(item);
     if (!holds(op, item)) {
         *ret = AL_OUTCOME_CONDITION;
         return AL_OK;
@@ -205,6 +206,7 @@ static enum al_code delete_doc(struct al_apply *x, const struct al_entry_op *op,
     struct al_key key = al_key_doc(op->space, op->id);
     struct al_overlay_item *item = NULL;
     AL_TRY(find_doc(x, al_key_view(&key), &item, err));
+    AL_ASSERT(item);
     if (!item->present) {
         *ret = op->condition == AL_IF_VERSION ? AL_OUTCOME_CONDITION : AL_OUTCOME_ABSENT;
         return AL_OK;
@@ -231,7 +233,7 @@ enum al_code al_row_value_decode(struct al_str bytes, uint64_t *ret_version,
     struct al_reader r = al_reader_of(bytes);
     uint64_t version = al_reader_u64be(&r);
     if (r.failed)
-        return AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "row: encoding is damaged");
+        return AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT", "row: encoding is damaged");
     *ret_version = version;
     *ret_value = al_str_sub(bytes, 8, bytes.n - 8);
     return AL_OK;
@@ -289,6 +291,7 @@ static enum al_code change_row(struct al_apply *x, const struct al_entry_op *op,
     struct al_key key = al_key_row(op->table, op->space, op->id);
     struct al_overlay_item *item = NULL;
     AL_TRY(find_row(x, al_key_view(&key), &item, err));
+    AL_ASSERT(item);
     bool deletes = op->kind == AL_OP_DELETE_ROW;
     if (deletes && !item->present && op->condition != AL_IF_VERSION) {
         *ret = AL_OUTCOME_ABSENT;
@@ -325,7 +328,7 @@ static enum al_code decode_write_id(struct al_str bytes, const struct al_write_r
     uint64_t index = al_reader_u64le(&r);
     struct al_str outcomes = al_reader_lenstr(&r);
     if (!al_reader_done(&r) || format != WRITE_ID_FORMAT)
-        return AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "write id: encoding is damaged");
+        return AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT", "write id: encoding is damaged");
     *ret_time_ms = time_ms;
     *ret_index = index;
     for (size_t i = 0; i < outcomes.n && i < req->n_ops; i++)
@@ -365,7 +368,7 @@ enum al_code al_apply_find_write_id(struct al_apply *x, const struct al_write_re
     enum al_code code = get_value(x, AL_FAMILY_WRITE_ID, al_key_view(&k), &value, &e);
     if (code == AL_OK)
         code = decode_write_id(value, req, &time_ms, ret_index, ret_outcomes, &e);
-    if ((code == AL_OK || code == AL_INVALID_ARGUMENT) && is_expired(x->s, time_ms, now_ms))
+    if ((code == AL_OK || code == AL_ALREADY_EXISTS) && is_expired(x->s, time_ms, now_ms))
         return AL_NOT_FOUND;
     if (code != AL_OK && code != AL_NOT_FOUND && err)
         *err = e;

@@ -296,7 +296,7 @@ static void assert_read_only(struct fx *f, const char *why_part)
     struct al_err err;
     assert_int_equal(al_shard_write(f->s, &op, 1, id, AL_DEADLINE_NONE, &f->a, &r, &err),
                      AL_DATA_LOSS);
-    assert_string_equal(err.reason, "STORE_DAMAGED");
+    assert_string_equal(err.reason, "STORE_READ_ONLY");
     assert_non_null(strstr(err.msg, "read-only"));
 }
 
@@ -356,7 +356,7 @@ static void test_a_damaged_table_file_makes_it_read_only(void **state)
     enum al_code code = al_shard_open(&f.o, &f.s, &err);
     if (code != AL_OK) { /* nothing of the store is readable: then that is said */
         assert_int_equal(code, AL_DATA_LOSS);
-        assert_string_equal(err.reason, "STORE_DAMAGED");
+        assert_string_equal(err.reason, "DATA_CORRUPT");
     } else {
         assert_read_only(&f, "");
     }

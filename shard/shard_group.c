@@ -100,7 +100,7 @@ static enum al_code build_batch(struct al_apply *x, struct al_write_req *group, 
         enum al_code code = al_apply_find_write_id(x, r, now_ms, &first, &index, outcomes, &e);
         if (code == AL_OK) {
             repeat(r, first, index, outcomes);
-        } else if (code == AL_INVALID_ARGUMENT) {
+        } else if (code == AL_ALREADY_EXISTS) {
             fail_one(r, &e);
         } else if (code == AL_NOT_FOUND) {
             AL_TRY(append_entry(x, r, now_ms, err));
@@ -238,14 +238,15 @@ static enum al_code check_writable(struct al_shard *s, struct al_err *err)
     bool read_only = s->read_only;
     bool may_recover = s->may_recover;
     if (read_only && !may_recover)
-        (void)AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "shard: read-only: %s", s->why);
+        (void)AL_FAIL_R(err, AL_DATA_LOSS, "STORE_READ_ONLY", "shard: read-only: %s", s->why);
     pthread_mutex_unlock(&s->lock);
     if (!read_only)
         return AL_OK;
     if (!may_recover)
         return AL_DATA_LOSS;
     if (!al_clock_has_passed(s->opt.clock, s->reopen_after_ns))
-        return AL_FAIL_R(err, AL_UNAVAILABLE, "SHARD_UNAVAILABLE", "shard: the store could not be opened");
+        return AL_FAIL_R(err, AL_UNAVAILABLE, "SHARD_UNAVAILABLE",
+                         "shard: the store could not be opened");
     bool present = false;
     return al_shard_reopen(s, &present, err);
 }

@@ -34,8 +34,9 @@
 #define AL_SHARD_GROUP_MAX 256u             /* writes of one batch */
 #define AL_SHARD_GROUP_BYTES_MAX (8u << 20) /* a group closes at it; one write may be larger */
 #define AL_SHARD_GROUP_ARENA_BYTES (512u << 20)
-#define AL_SHARD_LOG_BYTES_MAX (64u << 20) /* of the log kept; cut to three quarters when beyond \
-                                            */
+#define AL_SHARD_LOG_BYTES_MAX                                        \
+    (64u << 20) /* of the log kept; cut to three quarters when beyond \
+                 */
 #define AL_SHARD_LOG_MARKS 128u
 #define AL_SHARD_LOG_MARK_BYTES (1u << 20)
 
@@ -232,7 +233,7 @@ AL_NODISCARD enum al_code al_apply_entry(struct al_apply *x, uint64_t index,
                                          const struct al_entry *e, enum al_outcome *outcomes,
                                          struct al_err *err);
 
-/* The first answer to a write id: AL_OK, AL_NOT_FOUND, or AL_INVALID_ARGUMENT when it had other
+/* The first answer to a write id: AL_OK, AL_NOT_FOUND, or AL_ALREADY_EXISTS when it had other
  * ops. *ret_first: the request of this group that has it; else index and outcomes are filled. */
 AL_NODISCARD enum al_code al_apply_find_write_id(struct al_apply *x, const struct al_write_req *req,
                                                  uint64_t now_ms,

@@ -61,8 +61,8 @@ enum al_code al_shard_acquire_store(struct al_shard *s, struct al_store **ret, s
         return AL_OK;
     }
     pthread_rwlock_unlock(&s->store_lock);
-    return AL_FAIL_R(err, AL_UNAVAILABLE, "SHARD_UNAVAILABLE", "shard %u: the store could not be opened",
-                     s->opt.id.v);
+    return AL_FAIL_R(err, AL_UNAVAILABLE, "SHARD_UNAVAILABLE",
+                     "shard %u: the store could not be opened", s->opt.id.v);
 }
 
 void al_shard_release_store(struct al_shard *s)

@@ -172,7 +172,7 @@ static enum al_code walk_page(struct list_walk *w, struct al_doc_page *page, boo
         uint32_t space = 0;
         struct al_str id;
         if (!al_key_doc_parse(key, &slot, &space, &id) || key.n > sizeof(w->at.p))
-            return AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "store: a document's key");
+            return AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT", "store: a document's key");
         if (has_space(w->q, space))
             AL_TRY(consider(w->q, w->ops->iter_value(w->it), &w->scratch, w->a, page, err));
         memcpy(w->at.p, key.p, key.n);

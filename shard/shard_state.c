@@ -27,7 +27,7 @@ enum al_code al_shard_get_u64(struct al_store *st, struct al_mem *mem, const cha
     al_buf_init(&b, mem, 64);
     enum al_code code = st->ops->get(st, AL_FAMILY_META, al_key_view(&k), &b, err);
     if (code == AL_OK && !al_key_u64_parse(al_buf_view(&b), ret))
-        code = AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "store: '%s' is damaged", name);
+        code = AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT", "store: '%s' is damaged", name);
     al_buf_fini(&b);
     return code;
 }
@@ -87,7 +87,7 @@ static enum al_code check_format(struct al_shard *s, struct al_str bytes, struct
     (void)al_reader_u16be(&r);
     struct al_str uuid = al_reader_bytes(&r, AL_REPL_UUID_BYTES);
     if (!al_reader_done(&r) || format != FORMAT)
-        return AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "store: 'format' is damaged");
+        return AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT", "store: 'format' is damaged");
     if (dim != s->opt.dim)
         return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "EMBEDDER_MISMATCH",
                          "store: holds vectors of %u dimensions, %u were asked for", dim,
@@ -108,7 +108,7 @@ static enum al_code check_is_new(struct al_shard *s, struct al_err *err)
     enum al_code code = s->store->ops->iter_status(it, err);
     s->store->ops->iter_destroy(it);
     if (code == AL_OK && any)
-        code = AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "store: 'format' is missing");
+        code = AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT", "store: 'format' is missing");
     return code;
 }
 
@@ -171,7 +171,7 @@ static enum al_code decode_record(struct al_str bytes, struct al_repl_record *re
     rec.in_sync = al_reader_u32le(&r);
     rec.min_in_sync = al_reader_u32le(&r);
     if (!al_reader_done(&r) || format != RECORD_FORMAT || rec.n_members > AL_REPL_MEMBERS_MAX)
-        return AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "store: 'record' is damaged");
+        return AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT", "store: 'record' is damaged");
     *ret = rec;
     return AL_OK;
 }
@@ -240,7 +240,7 @@ static enum al_code take_epoch(struct al_shard *s, uint64_t epoch, struct al_str
     struct log_state *l = u;
     uint64_t start = 0;
     if (!al_key_u64_parse(value, &start))
-        return AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "store: start of epoch %" PRIu64,
+        return AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT", "store: start of epoch %" PRIu64,
                          epoch);
     if (al_mem_grow(s->opt.mem, (void **)&l->epochs, &l->cap_epochs, l->n_epochs + 1,
                     sizeof(*l->epochs)) != AL_OK)
@@ -510,7 +510,7 @@ static enum al_code take_count(struct al_shard *s, uint64_t space, struct al_str
     uint64_t docs = al_reader_u64be(&r);
     uint64_t chunks = al_reader_u64be(&r);
     if (!al_reader_done(&r) || space > UINT32_MAX)
-        return AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "store: counts of space %" PRIu64,
+        return AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT", "store: counts of space %" PRIu64,
                          space);
     return al_shard_count(s, (uint32_t)space, (int64_t)docs, (int64_t)chunks, err);
 }

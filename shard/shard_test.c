@@ -296,7 +296,7 @@ static void test_write_ids_repeat_the_first_answer(void **state)
         struct al_write_result r;
         struct al_err err;
         assert_int_equal(al_shard_write(f.s, both, 2, id, AL_DEADLINE_NONE, &f.a, &r, &err),
-                         AL_INVALID_ARGUMENT);
+                         AL_ALREADY_EXISTS);
         assert_string_equal(err.reason, "ID_REUSED");
         al_fake_clock_step_ms(&clock, 24ull * 3600 * 1000 + 1);
         struct al_write_result later = fx_write(f.s, &f.a, &op, 77);
@@ -407,8 +407,7 @@ static void test_what_was_opened_must_fit(void **state)
     uint8_t id[16] = {0};
     struct al_write_result r;
     assert_int_not_equal(al_doc_slot(d.space, d.id), 5);
-    assert_int_equal(al_shard_write(f.s, &op, 1, id, AL_DEADLINE_NONE, &f.a, &r, &err),
-                     AL_FAILED_PRECONDITION);
+    assert_int_equal(al_shard_write(f.s, &op, 1, id, AL_DEADLINE_NONE, &f.a, &r, &err), AL_ABORTED);
     assert_string_equal(err.reason, "EPOCH_STALE");
     teardown(&f);
 }
@@ -610,6 +609,34 @@ static void test_wait(void **state)
     teardown(&f);
 }
 
+static void test_the_log_is_kept_within_bounds(void **state)
+{
+    (void)state;
+    struct fx f;
+    setup(&f, stores[0]);
+    size_t n = (size_t)1 << 20;
+    char *value = al_arena_alloc(&f.a, n);
+    assert_non_null(value);
+    memset(value, 'v', n);
+    for (unsigned i = 0; i < 90; i++) { /* more than the 64 MiB that are kept */
+        struct al_op op = {
+            .kind = AL_OP_PUT_ROW, .table = 1, .id = AL_STR("k"), .value = {value, n}};
+        (void)fx_write(f.s, &f.a, &op, i + 1);
+    }
+    for (int round = 0; round < 2; round++) {
+        struct al_verify_report r;
+        struct al_err err;
+        AL_CHECK_OK(al_shard_verify(f.s, &f.a, NULL, NULL, &r, &err), err);
+        assert_int_equal(r.n_problems, 0);
+        assert_in_range(r.log_checked, 40, 66);
+        struct al_op op = {
+            .kind = AL_OP_PUT_ROW, .table = 1, .id = AL_STR("k"), .value = {value, n}};
+        assert_true(fx_write(f.s, &f.a, &op, 2).repeated); /* write ids outlive the entries */
+        reopen(&f);
+    }
+    teardown(&f);
+}
+
 int main(void)
 {
     stores[0] = al_store_mem();
@@ -629,6 +656,7 @@ int main(void)
         cmocka_unit_test(test_compact_and_verify_can_be_cancelled),
         cmocka_unit_test(test_concurrent_writers_share_syncs),
         cmocka_unit_test(test_wait),
+        cmocka_unit_test(test_the_log_is_kept_within_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,7 +56,7 @@ static enum al_code visit_one(struct each *e, struct al_store *st, struct al_str
     struct al_shard *s = e->src->s;
     uint64_t docno = 0;
     if (!al_key_u64_parse(key, &docno))
-        return AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "store: a document's number");
+        return AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT", "store: a document's number");
     e->from = al_key_u64(docno + 1);
     e->src->n_seen++;
     struct al_doc d;
@@ -295,7 +295,8 @@ enum al_code al_shard_compact(struct al_shard *s, bool full, bool (*progress)(vo
 {
     AL_TRY(al_shard_check_open(s, err));
     if (is_read_only(s))
-        return AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "shard %u: is read-only", s->opt.id.v);
+        return AL_FAIL_R(err, AL_DATA_LOSS, "STORE_READ_ONLY", "shard %u: is read-only",
+                         s->opt.id.v);
     struct al_shard_source src = {.s = s, .progress = progress, .u = u, .to = 0.5};
     pthread_mutex_lock(&s->upkeep_lock);
     enum al_code code = seal(s, &src, err);
@@ -472,7 +473,7 @@ static enum al_code add_growing(void *v, const struct al_doc *d, struct al_err *
 enum al_code al_shard_load_segments(struct al_shard *s, struct al_err *err)
 {
     struct al_arena a;
-    al_arena_init(&a, s->opt.mem, 2 * MANIFEST_BYTES_MAX);
+    al_arena_init(&a, s->opt.mem, (size_t)2 * MANIFEST_BYTES_MAX);
     bool rebuilt = false;
     enum al_code code = load_manifest(s, &a, &rebuilt, err);
     al_arena_fini(&a);

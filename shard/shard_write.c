@@ -17,8 +17,8 @@ static enum al_code check_slots(const struct al_shard *s, const struct al_op *op
         else if (ops[i].kind == AL_OP_DELETE_DOC)
             slot = al_doc_slot(ops[i].space, ops[i].id);
         if (slot < s->opt.slot_first || slot > s->opt.slot_last)
-            return AL_FAIL_R(err, AL_ABORTED, "EPOCH_STALE",
-                             "op %zu: slot %u is not in shard %u", i, slot, s->opt.id.v);
+            return AL_FAIL_R(err, AL_ABORTED, "EPOCH_STALE", "op %zu: slot %u is not in shard %u",
+                             i, slot, s->opt.id.v);
     }
     return AL_OK;
 }
@@ -55,8 +55,8 @@ static enum al_code enqueue(struct al_shard *s, struct al_write_req *r, struct a
     if (s->closed) {
         code = AL_FAIL(err, AL_UNAVAILABLE, "shard %u: is closed", s->opt.id.v);
     } else if (s->read_only && !s->may_recover) {
-        code = AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "shard %u: read-only: %s", s->opt.id.v,
-                         s->why);
+        code = AL_FAIL_R(err, AL_DATA_LOSS, "STORE_READ_ONLY", "shard %u: read-only: %s",
+                         s->opt.id.v, s->why);
     } else if (s->n_queued >= AL_SHARD_QUEUE_MAX ||
                (s->n_queued && s->queued_bytes + r->entry.n > AL_SHARD_QUEUE_BYTES_MAX)) {
         code = AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "QUEUE_FULL",
@@ -159,6 +159,7 @@ enum al_code al_shard_write(struct al_shard *s, const struct al_op *ops, size_t 
         return AL_FAIL(err, AL_DEADLINE_EXCEEDED, "write: the deadline has passed");
     struct al_write_req *r = NULL;
     AL_TRY(create_req(s, ops, n_ops, write_id, &r, err));
+    AL_ASSERT(r);
     enum al_code code = enqueue(s, r, err);
     if (code != AL_OK) {
         al_write_req_free(r);

@@ -272,7 +272,7 @@ static enum al_code mem_get(struct al_store *s, enum al_family f, struct al_str 
         if (!table_has_at(t, i, key)) {
             code = AL_FAIL(err, AL_NOT_FOUND, "store: no such key in '%s'", al_family_names[f]);
         } else if (t->items[i]->damaged) {
-            code = AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "store: get: damaged block");
+            code = AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT", "store: get: damaged block");
         } else {
             al_buf_str(ret, t->items[i]->value);
             code = al_buf_status(ret, err);
@@ -352,7 +352,7 @@ static enum al_code mem_write(struct al_store *s, struct al_store_batch *b, bool
     enum al_code code = AL_OK;
     struct disk *d = m->disk;
     if (m->salvage) {
-        code = AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "store: opened for reading");
+        code = AL_FAIL_R(err, AL_DATA_LOSS, "STORE_READ_ONLY", "store: opened for reading");
     } else if (!d) {
         code = fail_dead(err);
     } else if (d->fault_armed && d->fault_after-- == 0) {
@@ -439,7 +439,7 @@ static struct al_str mem_iter_value(const struct al_store_iter *it)
 static enum al_code mem_iter_status(const struct al_store_iter *it, struct al_err *err)
 {
     if (it->damaged)
-        return AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "store: scan: damaged block");
+        return AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT", "store: scan: damaged block");
     return AL_OK;
 }
 

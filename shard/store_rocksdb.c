@@ -60,7 +60,7 @@ static enum al_code fail_read(char *text, const char *what, struct al_err *err)
         code = AL_FAIL(err, AL_UNAVAILABLE, "store: %s: %s", what, text);
     else /* Corruption, a missing file, a read error of the medium: what was written cannot be read
           */
-        code = AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "store: %s: %s", what, text);
+        code = AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT", "store: %s: %s", what, text);
     rocksdb_free(text);
     return code;
 }
@@ -71,7 +71,7 @@ static enum al_code fail_write(char *text, struct al_err *err)
     if (has(text, "No space left") || has(text, "Disk quota"))
         code = AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "DISK_FULL", "store: write: %s", text);
     else if (strncmp(text, "Corruption", 10) == 0)
-        code = AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "store: write: %s", text);
+        code = AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT", "store: write: %s", text);
     else
         code = AL_FAIL_R(err, AL_UNKNOWN, "OUTCOME_UNKNOWN", "store: write: %s", text);
     rocksdb_free(text);
@@ -94,7 +94,7 @@ static enum al_code fail_open(char *text, const char *dir, struct al_err *err)
     else if (has(text, "Too many open files"))
         code = AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "store '%s': %s", dir, text);
     else
-        code = AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "store '%s': %s", dir, text);
+        code = AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT", "store '%s': %s", dir, text);
     rocksdb_free(text);
     return code;
 }
@@ -160,7 +160,8 @@ static enum al_code rdb_write(struct al_store *s, struct al_store_batch *b, bool
 {
     struct rdb *r = rdb_of(s);
     if (r->salvage)
-        return AL_FAIL_R(err, AL_DATA_LOSS, "STORE_DAMAGED", "store: damaged, opened for reading");
+        return AL_FAIL_R(err, AL_DATA_LOSS, "STORE_READ_ONLY",
+                         "store: damaged, opened for reading");
     char *text = NULL;
     rocksdb_write(r->db, sync ? r->sync_options : r->lazy_options, b->wb, &text);
     if (text)

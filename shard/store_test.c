@@ -239,7 +239,7 @@ static void suite_salvage_only_reads(struct fx *f)
     AL_CHECK_OK(f->s->ops->batch_create(f->s, &b, &err), err);
     f->s->ops->batch_put(b, AL_FAMILY_DOC, AL_STR("a"), AL_STR("2"));
     assert_int_equal(f->s->ops->write(f->s, b, true, &err), AL_DATA_LOSS);
-    assert_string_equal(err.reason, "STORE_DAMAGED");
+    assert_string_equal(err.reason, "STORE_READ_ONLY");
     f->s->ops->batch_destroy(b);
     assert_string_equal(get(f, AL_FAMILY_DOC, "a"), "1");
 }
@@ -460,7 +460,7 @@ static void test_rocksdb_tells_a_damaged_file(void **state)
     struct al_buf b;
     al_buf_init(&b, NULL, 0);
     assert_int_equal(f.s->ops->get(f.s, AL_FAMILY_DOC, AL_STR("k00"), &b, &err), AL_DATA_LOSS);
-    assert_string_equal(err.reason, "STORE_DAMAGED");
+    assert_string_equal(err.reason, "DATA_CORRUPT");
     al_buf_fini(&b);
     struct al_store_iter *it = NULL;
     AL_CHECK_OK(f.s->ops->iter_create(f.s, AL_FAMILY_DOC, &it, &err), err);
@@ -492,7 +492,7 @@ static void test_rocksdb_refuses_a_damaged_write_log(void **state)
     struct al_store_options opt = {.dir = f.dir};
     struct al_err err;
     assert_int_equal(f.factory->open(&opt, &f.s, &err), AL_DATA_LOSS);
-    assert_string_equal(err.reason, "STORE_DAMAGED");
+    assert_string_equal(err.reason, "DATA_CORRUPT");
 }
 #endif
 

@@ -16,7 +16,7 @@ flock 9
 if [ "$(cat "$venv/wanted" 2>/dev/null)" != "$wanted" ]; then
     echo "clients/python: making $venv (grpcio, protobuf and pytest, for these tests only)"
     [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
-    # shellcheck disable=SC2086  (a list)
+    # shellcheck disable=SC2086
     "$venv/bin/pip" install --quiet --disable-pip-version-check $wanted
     printf '%s' "$wanted" >"$venv/wanted"
 fi

@@ -110,7 +110,7 @@ static enum al_code mem_lease_revoke(struct al_coord *c, uint64_t lease, struct 
     if (h->is_cut_off)
         code = unavailable(err, "cut off");
     else if (!l)
-        code = AL_FAIL_R(err, AL_NOT_FOUND, "LEASE_LOST", "coordination: lease %llx is gone",
+        code = AL_FAIL_R(err, AL_NOT_FOUND, "LEASE_NOT_FOUND", "coordination: lease %llx is gone",
                          (unsigned long long)lease);
     else
         (void)!end_lease(s, (size_t)(l - s->leases));

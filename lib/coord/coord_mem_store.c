@@ -73,8 +73,9 @@ static enum al_code history_reserve(struct al_mem_store *s, struct al_err *err)
     struct al_mem_batch **ring = al_mem_array(s->mem, cap, sizeof(struct al_mem_batch *));
     if (!ring)
         return no_memory(err);
+    size_t old_cap = s->history_cap ? s->history_cap : 1;
     for (size_t i = 0; i < s->n_history; i++)
-        ring[i] = s->history[(s->history_head + i) % s->history_cap];
+        ring[i] = s->history[(s->history_head + i) % old_cap];
     al_mem_free(s->mem, s->history);
     s->history = ring;
     s->history_cap = cap;
@@ -165,6 +166,7 @@ static bool holds(const struct al_mem_store *s, const struct al_coord_compare *c
 
 static void add_change(struct work *w, struct al_mem_record *r, bool is_delete)
 {
+    AL_ASSERT(w->batch); /* made before the first op */
     w->batch->changes[w->batch->n++] = (struct al_mem_change){r, is_delete};
 }
 
@@ -189,6 +191,7 @@ static enum al_code do_put(struct work *w, const struct al_coord_op *op, struct 
     r->kv.version = old ? old->kv.version + 1 : 1;
     r->kv.lease = lease;
     if (old) {
+        AL_ASSERT(w->dropped); /* made with room for every key */
         w->bytes -= old->kv.key.n + old->kv.value.n;
         w->dropped[w->n_dropped++] = old;
     } else {

@@ -145,8 +145,8 @@ def keys(c: Checks, s: Server) -> None:
     time.sleep(4)
     rc, d, e = s.cli("search", "sensor", key=d[0]["key"] if d else "x")
     c.that("is refused afterwards", rc == 5 and "KEY_EXPIRED" in e, (rc, d, e))
-    for bad in ("", "x", "al_", "al_nope_nope", "al_" + name + "_wrong", key + "x", "al_\x7f_y", "al_" + "a" * 5000 + "_b"):
-        rc, d, e = s.cli("--key", bad, "search", "sensor", key="") if not bad else s.cli("search", "sensor", key=bad)
+    for bad in ("x", "al_", "al_nope_nope", "al_" + name + "_wrong", key + "x", "al_\x7f_y", "al_" + "a" * 5000 + "_b"):
+        rc, d, e = s.cli("search", "sensor", key=bad)
         c.that(f"the key {bad[:20]!r} is refused and nothing is said", rc in (2, 5) and not d and e, (rc, d, e))
     own = s.cli("whoami")[1][0]["key"].rsplit("/", 1)[1]
     rc, d, e = s.cli("key", "revoke", own)

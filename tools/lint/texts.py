@@ -88,7 +88,8 @@ def errors_page() -> str:
     lines += ["", "A failure without a reason of its own carries the name of its status (`NOT_FOUND`, `INTERNAL`) as reason.", "",
               "Reasons that never travel, and so are not in the contract:", ""]
     by_why: dict[str, list[str]] = {}
-    for name, why in rules.LOCAL_REASONS.items():
+    known = contract_reasons()
+    for name, why in ((n, w) for n, w in rules.LOCAL_REASONS.items() if n not in known):
         by_why.setdefault(why, []).append(f"`{name}`")
     lines += [f"- {why}: {', '.join(sorted(names))}" for why, names in by_why.items()]
     return "\n".join(lines) + "\n"

@@ -57,7 +57,7 @@ def test_teams(client: Client) -> None:
 
 
 def test_deployments_and_their_keys(client: Client, server: Server) -> None:
-    made = client.create_deployment("prod", create_key=True, labels={"region": "eu"})
+    made = client.create_deployment("prod", create_key=True)
     assert made.deployment.name == "teams/default/deployments/prod"
     assert (made.deployment.team, made.deployment.id) == ("default", "prod")
     assert made.key is not None

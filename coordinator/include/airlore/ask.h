@@ -11,13 +11,13 @@
 
 #include "airlore/query.h"
 
-#define AL_ASK_SENTENCES_MAX 12u
-#define AL_ASK_RELEVANCE_DEFAULT 0.5
+#define AL_ASK_SENTENCES_MAX 20u
+#define AL_ASK_RELEVANCE_DEFAULT 0.45
 
 struct al_ask_options {
     struct al_query query; /* text is the question; k: how many documents are looked at (1 to 50) */
     double min_relevance; /* NAN: AL_ASK_RELEVANCE_DEFAULT */
-    uint32_t sentences_max; /* 1 to 12 */
+    uint32_t sentences_max; /* 1 to 20 */
 };
 
 struct al_answer_sentence {
@@ -31,11 +31,11 @@ struct al_answer {
     double relevance; /* that some source answers, in [0, 1] */
     struct al_answer_sentence *sentences;
     size_t n_sentences;
-    const struct al_hit **sources; /* cited ones, numbered from 1 in this order */
+    const struct al_hit **sources; /* cited ones, numbered from 1 in this order; the nearest ones when abstained */
     size_t n_sources;
 };
 
-/* Answer. *ret in the arena. Errors of al_query_run; QUESTION_EMPTY. */
+/* Answer. *ret in the arena. Errors of al_query_run; QUERY_EMPTY. */
 AL_NODISCARD enum al_code al_ask(const struct al_query_context *ctx, const struct al_ask_options *opt,
                                  struct al_arena *a, struct al_answer *ret, struct al_err *err);
 

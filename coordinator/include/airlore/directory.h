@@ -51,6 +51,7 @@ struct al_key {
     uint64_t created_ms;
     uint64_t expires_ms; /* 0: never */
     bool revoked;
+    uint64_t revoked_ms; /* 0 when not known */
     struct al_quota quota;
     char (*readable)[AL_NAME_BYTES_MAX + 1]; /* further teams it may read, in the arena it was given out with */
     size_t n_readable;
@@ -81,7 +82,7 @@ AL_NODISCARD enum al_code al_directory_open(const struct al_directory_options *o
 /* Accepts NULL. */
 void al_directory_destroy(struct al_directory *d);
 
-/* Make a team; names are [a-z0-9][a-z0-9._-]{0,62}. AL_ALREADY_EXISTS, AL_INVALID_ARGUMENT/BAD_NAME. */
+/* Make a team; names are [a-z0-9][a-z0-9._-]{0,62}. AL_ALREADY_EXISTS/NAME_TAKEN, AL_INVALID_ARGUMENT/BAD_FORMAT. */
 AL_NODISCARD enum al_code al_directory_add_team(struct al_directory *d, const char *name,
                                                 struct al_team *ret, struct al_err *err);
 
@@ -118,7 +119,8 @@ AL_NODISCARD enum al_code al_directory_list_keys(struct al_directory *d, const c
                                                  struct al_arena *a, struct al_key **ret,
                                                  size_t *ret_n, struct al_err *err);
 
-/* From now on the key is refused. AL_NOT_FOUND. */
+/* From now on the key is refused; a second time is no error. AL_NOT_FOUND; AL_FAILED_PRECONDITION, reason LAST_ONE: it is the
+ * last admin key of the team "default" that is valid. */
 AL_NODISCARD enum al_code al_directory_revoke_key(struct al_directory *d, const char *id,
                                                   struct al_err *err);
 
@@ -126,12 +128,23 @@ AL_NODISCARD enum al_code al_directory_revoke_key(struct al_directory *d, const 
 AL_NODISCARD enum al_code al_directory_set_quota(struct al_directory *d, const char *id,
                                                  const struct al_quota *q, struct al_err *err);
 
-/* Who sends this key? *ret in the arena. AL_UNAUTHENTICATED, reason KEY_INVALID, for all of: malformed, unknown, wrong secret, revoked,
- * expired; nothing tells which. Constant time in the secret. */
+/* Who sends this key? *ret in the arena. AL_UNAUTHENTICATED, reason KEY_INVALID, for all of: malformed, unknown, wrong secret; nothing
+ * tells which. KEY_REVOKED, KEY_EXPIRED: only when the secret is right. Constant time in the secret. */
 AL_NODISCARD enum al_code al_directory_authenticate(struct al_directory *d, struct al_str key_text,
                                                     struct al_arena *a,
                                                     const struct al_credential **ret,
                                                     struct al_err *err);
+
+/* Has this the form of a pseudonym ("team-" and 10 hexadecimal digits)? No team's name has. */
+bool al_is_pseudonym(struct al_str name);
+
+/* How many deployments a team has. */
+size_t al_directory_count_deployments(struct al_directory *d, const char *team);
+
+/* A key by its id, in the arena. AL_NOT_FOUND, reason KEY_NOT_FOUND. */
+AL_NODISCARD enum al_code al_directory_get_key(struct al_directory *d, const char *id,
+                                               struct al_arena *a, struct al_key *ret,
+                                               struct al_err *err);
 
 /* Resource name of a space: "community", "teams/{team}", "teams/{team}/deployments/{deployment}"; "" when unknown. In the
  * arena; NULL when out of memory. */
@@ -139,7 +152,7 @@ AL_NODISCARD const char *al_directory_space_name(struct al_directory *d, uint32_
                                                  struct al_arena *a);
 
 /* The space of a resource name. AL_NOT_FOUND, reason TEAM_NOT_FOUND or DEPLOYMENT_NOT_FOUND; AL_INVALID_ARGUMENT, reason
- * BAD_NAME. */
+ * BAD_FORMAT. */
 AL_NODISCARD enum al_code al_directory_find_space(struct al_directory *d, struct al_str name,
                                                   uint32_t *ret, struct al_err *err);
 

@@ -37,7 +37,7 @@ struct al_ingest_summary {
     uint64_t failed;
     uint64_t deleted;
     uint64_t chunks;
-    uint64_t bytes;
+    uint64_t bytes; /* of content received */
 };
 
 struct al_ingest_options {
@@ -66,6 +66,11 @@ AL_NODISCARD enum al_code al_ingest_start(const struct al_ingest_options *opt, s
  * been stopped by on_results. */
 AL_NODISCARD enum al_code al_ingest_add(struct al_ingest *g, const struct al_item *it,
                                         uint64_t sequence, struct al_err *err);
+
+/* Answer an item with an error of the caller's, in its turn; what was there before stays. Errors: as of al_ingest_add. */
+AL_NODISCARD enum al_code al_ingest_refuse(struct al_ingest *g, const struct al_item *it,
+                                           uint64_t sequence, const struct al_err *why,
+                                           struct al_err *err);
 
 /* An item that is there unchanged (the client knows its checksum): keeps it from being deleted as missing. */
 AL_NODISCARD enum al_code al_ingest_present(struct al_ingest *g, struct al_str id,

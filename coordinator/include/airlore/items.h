@@ -29,8 +29,8 @@ AL_NODISCARD enum al_code al_items_get(const struct al_items_context *ctx,
                                        uint32_t space, bool with_vectors, struct al_arena *a,
                                        struct al_doc *ret, struct al_err *err);
 
-/* Delete from the credential's own spaces (contributor) or, with space AL_SPACE_COMMUNITY, from the community (admin). *ret_deleted
- * false when there was none. */
+/* Delete one of the team's documents (contributor) or, with space AL_SPACE_COMMUNITY, one of the community (reviewer). space 0:
+ * the credential's own space, then its team's. *ret_deleted false when there was none. */
 AL_NODISCARD enum al_code al_items_delete(const struct al_items_context *ctx,
                                           const struct al_credential *cred, struct al_str id,
                                           uint32_t space, struct al_arena *a, bool *ret_deleted,
@@ -43,14 +43,17 @@ struct al_promotion {
     bool promoted;
 };
 
-/* digest "": preview. Else it must equal the preview's: AL_FAILED_PRECONDITION, reason PREVIEW_STALE. Needs a contributor. */
+/* digest "": preview. Else it must equal the preview's: AL_FAILED_PRECONDITION, reason PREVIEW_STALE. Needs a contributor. space 0:
+ * where al_items_get finds it. A copy under another name of the team is taken back first. */
 AL_NODISCARD enum al_code al_items_promote(const struct al_items_context *ctx,
                                            const struct al_credential *cred, struct al_str id,
-                                           struct al_str digest, struct al_arena *a,
+                                           uint32_t space, struct al_str digest,
+                                           struct al_arena *a,
                                            struct al_promotion *ret, struct al_token *ret_token,
                                            struct al_err *err);
 
-/* AL_NOT_FOUND, reason NOT_PROMOTED. */
+/* Take back what the team has shared; id is the original's or the copy's. AL_FAILED_PRECONDITION, reason ITEM_STATE: it is not
+ * shared, or not by this team. */
 AL_NODISCARD enum al_code al_items_withdraw(const struct al_items_context *ctx,
                                             const struct al_credential *cred, struct al_str id,
                                             struct al_arena *a, struct al_token *ret_token,

@@ -12,7 +12,7 @@
 
 /* One item as it came in. All views borrowed. */
 struct al_item {
-    struct al_str id; /* 1 to 512 bytes: BAD_ID */
+    struct al_str id; /* 1 to 512 bytes: BAD_FORMAT */
     struct al_str content; /* text or the bytes of a file; at most AL_DOC_BODY_BYTES_MAX: TOO_LARGE */
     enum al_format format; /* AL_FORMAT_UNKNOWN: by the id's or url's file name, else plain text */
     struct al_str title;
@@ -44,7 +44,7 @@ void al_item_hash(const struct al_item *it, struct al_str source, const struct a
                   uint8_t ret[32]);
 
 /* Make the document. Everything in the arena; *ret has vectors. *ret_redactions: secrets taken out. Errors: those of al_redact,
- * al_document_read, al_doc_check; CONTENT_EMPTY when nothing is left to search; BAD_VECTOR. */
+ * al_document_read, al_doc_check; CONTENT_EMPTY when nothing is left to search; FIELDS_CONFLICT. */
 AL_NODISCARD enum al_code al_item_prepare(const struct al_item *it, const struct al_target *to,
                                           const struct al_embedder *e, uint64_t now_ms,
                                           struct al_arena *a, struct al_doc *ret,

@@ -38,7 +38,7 @@ struct al_query {
     double min_score; /* of relevance; 0: none */
     bool explain;
     bool exact; /* scan all vectors */
-    uint32_t snippet_bytes; /* 0: 300 */
+    uint32_t snippet_bytes; /* 0: 240 */
     const uint32_t *spaces; /* what the credential may see */
     size_t n_spaces;
     uint64_t deadline_ns;
@@ -52,8 +52,10 @@ struct al_explain_term {
 };
 
 struct al_hit {
-    const struct al_doc *doc; /* in the arena, with body and chunks */
+    const struct al_doc *doc; /* attributes, in the arena; body and chunks are left out */
     uint32_t chunk; /* the best one */
+    struct al_str text; /* of that chunk */
+    struct al_str heading; /* above that chunk */
     double score; /* fused in [0, 1] for hybrid; cosine or BM25 for a single leg */
     double relevance; /* calibrated, in [0, 1] */
     double coverage; /* share of the query's idf mass that the chunk has, question words aside */
@@ -62,7 +64,7 @@ struct al_hit {
     double vector_score;
     uint32_t text_rank;
     uint32_t vector_rank;
-    struct al_explain_term *terms; /* when explain */
+    struct al_explain_term *terms; /* when explain; best first */
     size_t n_terms;
 };
 

@@ -37,7 +37,7 @@ AL_NODISCARD enum al_code al_token_parse(const struct al_router *r, struct al_st
                                          struct al_arena *a, struct al_token *ret,
                                          struct al_err *err);
 
-/* Wait until every shard has applied what the token says. */
+/* Wait until every shard has applied what the token says. AL_INVALID_ARGUMENT, reason BAD_TOKEN: it names what is not written. */
 AL_NODISCARD enum al_code al_token_wait(const struct al_router *r, const struct al_token *t,
                                         uint64_t deadline_ns, struct al_err *err);
 

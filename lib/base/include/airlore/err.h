@@ -109,11 +109,11 @@ struct al_err {
 #define AL_AUTO(type_) __attribute__((cleanup(type_##_cleanup))) struct type_ *
 
 /* Hand over what AL_AUTO owns: gives the pointer and clears the local. */
-#define al_take(ptr_)                       \
-    __extension__({                         \
-        __typeof__(ptr_) al_take_ = (ptr_); \
-        (ptr_) = NULL;                      \
-        al_take_;                           \
+#define al_take(ptr_)                     \
+    __extension__({                       \
+        __typeof__(ptr_) taken_ = (ptr_); \
+        (ptr_) = NULL;                    \
+        taken_;                           \
     })
 
 #define AL_ARRAY_LEN(a_) (sizeof(a_) / sizeof((a_)[0]))

@@ -194,7 +194,7 @@ AL_NODISCARD enum al_code al_coord_txn(struct al_coord *c, const struct al_coord
 AL_NODISCARD enum al_code al_coord_lease_grant(struct al_coord *c, uint32_t ttl_s, uint64_t *ret,
                                                struct al_err *err);
 
-/* End it and delete its keys. AL_NOT_FOUND, reason LEASE_LOST, when it is gone already. */
+/* End it and delete its keys. AL_NOT_FOUND, reason LEASE_NOT_FOUND, when it is gone already. */
 AL_NODISCARD enum al_code al_coord_lease_revoke(struct al_coord *c, uint64_t lease,
                                                 struct al_err *err);
 
