@@ -87,6 +87,17 @@ enum al_code al_page_format(struct al_coordinator *c, const struct al_page_curso
     return AL_OK;
 }
 
+enum al_code al_page_size(int32_t wanted, uint32_t standard, uint32_t most, uint32_t *ret,
+                          struct al_err *err)
+{
+    if (wanted < 0)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "OUT_OF_RANGE", "page size: %d is negative",
+                         wanted);
+    uint32_t n = wanted ? (uint32_t)wanted : standard;
+    *ret = n < most ? n : most;
+    return AL_OK;
+}
+
 enum al_code al_list_docs(struct al_coordinator *c, struct al_list_query *q,
                           struct al_page_cursor *cursor, struct al_arena *a,
                           struct al_doc_page *ret, struct al_err *err)

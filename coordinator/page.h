@@ -27,6 +27,11 @@ AL_NODISCARD enum al_code al_page_parse(struct al_coordinator *c, struct al_str 
 AL_NODISCARD enum al_code al_page_format(struct al_coordinator *c, const struct al_page_cursor *p,
                                          struct al_arena *a, char **ret, struct al_err *err);
 
+/* Entries of a page: 0 means the default, more than the most is lowered to it. AL_INVALID_ARGUMENT,
+ * reason OUT_OF_RANGE: negative. */
+AL_NODISCARD enum al_code al_page_size(int32_t wanted, uint32_t standard, uint32_t most,
+                                       uint32_t *ret, struct al_err *err);
+
 /* The next page: q's after is set here; cursor moves on. A page may be short, and is empty only at
  * the end or after much was looked at in vain. */
 AL_NODISCARD enum al_code al_list_docs(struct al_coordinator *c, struct al_list_query *q,

@@ -71,7 +71,7 @@ static enum al_code check_item(const struct al_item *it, struct al_err *err)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE",
                          "item: title and url may have 4,096 bytes, version 128, kind 64");
     if (it->n_tags > AL_DOC_TAGS_MAX / 2 || it->n_meta > AL_DOC_META_MAX / 2)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE",
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_MANY",
                          "item: at most %u tags and %u metadata entries", AL_DOC_TAGS_MAX / 2,
                          AL_DOC_META_MAX / 2);
     for (size_t i = 0; i < it->n_tags; i++) {

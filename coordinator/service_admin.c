@@ -64,8 +64,8 @@ enum al_code al_admin_page(int32_t size, const char *token, size_t n, size_t *re
     if (token[0] && !al_str_u64(al_str_c(token), &from))
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_PAGE_TOKEN",
                          "page token: not one that this server gave");
-    size_t want = size > 0 ? (size_t)size : PAGE_DEFAULT;
-    want = want > PAGE_MAX ? PAGE_MAX : want;
+    uint32_t want = 0;
+    AL_TRY(al_page_size(size, PAGE_DEFAULT, PAGE_MAX, &want, err));
     *ret_from = from > n ? n : (size_t)from;
     *ret_to = n - *ret_from < want ? n : *ret_from + want;
     return AL_OK;

@@ -370,8 +370,8 @@ static enum al_code list_page(struct al_coordinator *c, const struct al_target *
                               struct al_page_cursor *cursor,
                               Airlore__V1__ListChecksumsResponse *out, struct al_err *err)
 {
-    uint32_t limit = m->page_size > 0 ? (uint32_t)m->page_size : SUM_PAGE_DEFAULT;
-    limit = limit > 1000 ? 1000 : limit;
+    uint32_t limit = 0;
+    AL_TRY(al_page_size(m->page_size, SUM_PAGE_DEFAULT, SUM_PAGE_DEFAULT, &limit, err));
     struct al_list_query q = {
         .spaces = &t->space, .n_spaces = 1, .source = al_str_c(m->source), .limit = limit};
     struct al_doc_page page;

@@ -62,8 +62,8 @@ AL_UNARY(al_serve_list_items)
     struct al_coordinator *c = ctx;
     const Airlore__V1__ListItemsRequest *m = (const Airlore__V1__ListItemsRequest *)req;
     struct al_arena *a = al_rpc_call_arena(call);
-    struct al_list_query q = {.limit = m->page_size > 0 ? (uint32_t)m->page_size : LIST_DEFAULT};
-    q.limit = q.limit > LIST_MAX ? LIST_MAX : q.limit;
+    struct al_list_query q = {0};
+    AL_TRY(al_page_size(m->page_size, LIST_DEFAULT, LIST_MAX, &q.limit, err));
     if (m->view != AIRLORE__V1__ITEM_VIEW__ITEM_VIEW_UNSPECIFIED &&
         m->view != AIRLORE__V1__ITEM_VIEW__ITEM_VIEW_BASIC)
         return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",

@@ -240,8 +240,8 @@ AL_UNARY(al_serve_list_jobs)
     if (m->page_token[0] && !al_str_u64(al_str_c(m->page_token), &from))
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_PAGE_TOKEN",
                          "page token: not one that this server gave");
-    size_t limit = m->page_size > 0 ? (size_t)m->page_size : LIST_DEFAULT;
-    limit = limit > LIST_MAX ? LIST_MAX : limit;
+    uint32_t limit = 0;
+    AL_TRY(al_page_size(m->page_size, LIST_DEFAULT, LIST_MAX, &limit, err));
     n = keep_wanted(cred, m, list, n);
     size_t i = from > n ? n : (size_t)from;
     for (; i < n && out->n_jobs < limit; i++) {
