@@ -19,7 +19,7 @@ static enum al_code make(const char *path, struct al_directory *directory, struc
     sodium_memzero(text, sizeof text);
     if (code != AL_OK) {
         /* Nobody will ever know its secret. */
-        enum al_code revoked = al_directory_revoke_key(directory, key.id, NULL);
+        enum al_code revoked = al_directory_drop_key(directory, key.id, NULL);
         (void)revoked;
         al_err_prefix(err, "admin key");
         return code;

@@ -153,7 +153,7 @@ static void test_revoked(void **state)
     struct al_admin_key k;
     struct al_err err;
     assert_int_equal(ensure(f, &k), AL_OK);
-    AL_CHECK_OK(al_directory_revoke_key(f->directory, k.id, &err), err);
+    AL_CHECK_OK(al_directory_drop_key(f->directory, k.id, &err), err);
     assert_int_equal(ensure(f, &k), AL_OK);
     assert_int_equal(k.state, AL_ADMIN_KEY_REFUSED);
     assert_int_equal(count_keys(f, false), 1);

@@ -41,10 +41,11 @@ struct asking {
 
 static enum al_code no_memory(struct al_err *err)
 {
-    return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "REQUEST_MEMORY", "request: memory limit reached");
+    return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "MEMORY_LIMIT", "request: memory limit reached");
 }
 
-/* idf of each term as the explanation of the hits tells it; a term that no hit has counts as the rarest of them. */
+/* idf of each term as the explanation of the hits tells it; a term that no hit has counts as the
+ * rarest of them. */
 static enum al_code find_idf(struct asking *s)
 {
     size_t n = s->res->n_terms;
@@ -83,7 +84,8 @@ static void mark_term(void *u, const struct al_term *t)
     }
 }
 
-/* Headings stand in the body as lines, rows of tables as cells between bars: neither is a sentence to cite. */
+/* Headings stand in the body as lines, rows of tables as cells between bars: neither is a sentence
+ * to cite. */
 static bool is_citable(struct al_str t)
 {
     if (t.n < SENTENCE_BYTES_MIN || t.n > SENTENCE_BYTES_MAX)
@@ -186,7 +188,8 @@ static bool repeats(const struct asking *s, const struct piece *p, size_t n_chos
     return false;
 }
 
-/* Move the chosen sentences to the front, in the order in which they are read; gives their number. */
+/* Move the chosen sentences to the front, in the order in which they are read; gives their number.
+ */
 static size_t choose(struct asking *s, uint32_t max)
 {
     qsort(s->pieces, s->n_pieces, sizeof *s->pieces, by_score);

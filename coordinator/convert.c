@@ -25,7 +25,7 @@ void *al_msg_list(struct al_arena *a, size_t n)
 
 enum al_code al_msg_no_memory(struct al_err *err)
 {
-    return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "REQUEST_MEMORY", "request: memory limit reached");
+    return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "MEMORY_LIMIT", "request: memory limit reached");
 }
 
 char *al_msg_str(struct al_arena *a, struct al_str s)

@@ -33,9 +33,8 @@ static void open_all(struct core *c, size_t n)
     open_shard(c, "system", 0, 1, &c->system_shard);
     AL_CHECK_OK(al_shard_port_local(c->system_shard, NULL, &c->system, &err), err);
     c->router = (struct al_router){c->port, n};
-    struct al_directory_options opt = {.system = c->system,
-                                       .clock = al_clock_system(),
-                                       .random = &c->random.random};
+    struct al_directory_options opt = {
+        .system = c->system, .clock = al_clock_system(), .random = &c->random.random};
     AL_CHECK_OK(al_directory_open(&opt, &c->directory, &err), err);
 }
 
@@ -89,11 +88,13 @@ enum al_outcome core_put(struct core *c, uint32_t space, const char *id, const c
                            .source = {"", 0}};
     struct al_doc d;
     uint32_t redactions;
-    AL_CHECK_OK(al_item_prepare(&it, &to, c->embedder, 1000, &c->arena, &d, &redactions, &err), err);
+    AL_CHECK_OK(al_item_prepare(&it, &to, c->embedder, 1000, &c->arena, &d, &redactions, &err),
+                err);
     struct al_op op = {.kind = AL_OP_PUT_DOC, .doc = &d};
     struct al_write_result res = {0};
     struct al_shard_port *p = c->port[al_router_of_doc(&c->router, space, d.id)];
-    AL_CHECK_OK(p->ops->write(p, &op, 1, no_write_id, AL_DEADLINE_NONE, &c->arena, &res, &err), err);
+    AL_CHECK_OK(p->ops->write(p, &op, 1, no_write_id, AL_DEADLINE_NONE, &c->arena, &res, &err),
+                err);
     return res.outcomes[0];
 }
 

@@ -11,9 +11,9 @@
 
 struct al_directory {
     struct al_directory_options opt;
-    pthread_rwlock_t lock; /* rank: directory; guards all below */
+    pthread_rwlock_t lock;  /* rank: directory; guards all below */
     pthread_mutex_t change; /* one change at a time; taken before lock */
-    struct al_team *teams; /* by name */
+    struct al_team *teams;  /* by name */
     size_t n_teams;
     size_t cap_teams;
     struct al_deployment *deployments; /* by team, name */
@@ -33,9 +33,8 @@ struct al_key_row *al_cache_key(struct al_directory *d, const char *id);
 /* Insert or replace; copies. */
 AL_NODISCARD enum al_code al_cache_put_team(struct al_directory *d, const struct al_team *t,
                                             struct al_err *err);
-AL_NODISCARD enum al_code al_cache_put_deployment(struct al_directory *d,
-                                                  const struct al_deployment *x,
-                                                  struct al_err *err);
+AL_NODISCARD enum al_code
+al_cache_put_deployment(struct al_directory *d, const struct al_deployment *x, struct al_err *err);
 AL_NODISCARD enum al_code al_cache_put_key(struct al_directory *d, const struct al_key_row *k,
                                            struct al_err *err);
 

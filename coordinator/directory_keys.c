@@ -201,14 +201,14 @@ static enum al_code check_not_last(struct al_directory *d, const struct al_key *
 
 /* Change a stored key: one of revoke and quota. */
 static enum al_code change_key(struct al_directory *d, const char *id, const struct al_quota *quota,
-                               struct al_err *err)
+                               bool keep_one, struct al_err *err)
 {
     const struct al_key_row *have = al_cache_key(d, id);
     if (!have)
         return AL_FAIL_R(err, AL_NOT_FOUND, "KEY_NOT_FOUND", "key: '%.32s' does not exist", id);
     if (!quota && have->key.revoked)
         return AL_OK;
-    if (!quota)
+    if (!quota && keep_one)
         AL_TRY(check_not_last(d, &have->key, err));
     struct al_arena a;
     al_arena_init(&a, d->opt.mem, ARENA_LIMIT);
@@ -229,7 +229,15 @@ static enum al_code change_key(struct al_directory *d, const char *id, const str
 enum al_code al_directory_revoke_key(struct al_directory *d, const char *id, struct al_err *err)
 {
     pthread_mutex_lock(&d->change);
-    enum al_code c = change_key(d, id, NULL, err);
+    enum al_code c = change_key(d, id, NULL, true, err);
+    pthread_mutex_unlock(&d->change);
+    return c;
+}
+
+enum al_code al_directory_drop_key(struct al_directory *d, const char *id, struct al_err *err)
+{
+    pthread_mutex_lock(&d->change);
+    enum al_code c = change_key(d, id, NULL, false, err);
     pthread_mutex_unlock(&d->change);
     return c;
 }
@@ -238,7 +246,7 @@ enum al_code al_directory_set_quota(struct al_directory *d, const char *id,
                                     const struct al_quota *q, struct al_err *err)
 {
     pthread_mutex_lock(&d->change);
-    enum al_code c = change_key(d, id, q, err);
+    enum al_code c = change_key(d, id, q, true, err);
     pthread_mutex_unlock(&d->change);
     return c;
 }

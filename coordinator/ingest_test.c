@@ -128,8 +128,8 @@ static void test_bad_items_fail_alone(void **state)
     AL_CHECK_OK(al_ingest_add(g, &binary, 5, &err), err);
     add(g, "ok-2", "fine too", 6);
     struct al_ingest_summary sum = finish(&c, g, true);
-    static const char *const reasons[] = {NULL,       "BAD_FORMAT", "BAD_FORMAT", "CONTENT_EMPTY",
-                                          "NOT_TEXT", NULL};
+    static const char *const reasons[] = {
+        NULL, "BAD_FORMAT", "BAD_FORMAT", "CONTENT_EMPTY", "CONTENT_UNREADABLE", NULL};
     assert_int_equal(sum.inserted, 2);
     assert_int_equal(sum.failed, 4);
     for (size_t i = 0; i < AL_ARRAY_LEN(reasons); i++) {

@@ -116,7 +116,7 @@ enum al_code al_jobs_start(struct al_jobs *j, struct al_err *err)
     struct al_fence fence;
     struct al_err e = {.reason = ""};
     enum al_code c = al_jobs_lead(j, &fence, &e);
-    if (c == AL_UNAVAILABLE && strcmp(e.reason, "NOT_LEADER") == 0) {
+    if (c == AL_UNAVAILABLE && strcmp(e.reason, "NO_LEADER") == 0) {
         c = al_jobs_load(j, &e); /* another leads: know what there is */
     }
     if (c != AL_OK) {
@@ -208,8 +208,8 @@ static enum al_code check_request(struct al_jobs *j, const char *type, struct al
             q->kind = &j->kinds[i];
     }
     if (!q->kind)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "UNKNOWN_JOB_TYPE",
-                         "job: '%.64s' is no type of job", type ? type : "");
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ENUM", "job: '%.64s' is no type of job",
+                         type ? type : "");
     if (q->args.n > AL_JOB_ARGS_BYTES_MAX)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE",
                          "job: arguments of %zu bytes, the most is %u", q->args.n,

@@ -154,7 +154,7 @@ static enum al_code elect(struct al_jobs *j, struct al_err *err)
         if (c != AL_OK)
             return c;
         if (!e.is_won)
-            return AL_FAIL_R(err, AL_UNAVAILABLE, "NOT_LEADER", "jobs: another process leads");
+            return AL_FAIL_R(err, AL_UNAVAILABLE, "NO_LEADER", "jobs: another process leads");
         j->fence = e.fence;
     }
     if (j->taken_over != j->fence.revision) {
@@ -326,7 +326,7 @@ static bool is_stopping(struct al_jobs *j)
 /* Another process has the job, or leads and will take it: what was done here does not count. */
 static bool is_lost(enum al_code c, const struct al_err *e)
 {
-    static const char *const reasons[] = {"CLAIM_LOST", "JOB_CHANGED", "NOT_LEADER"};
+    static const char *const reasons[] = {"CLAIM_LOST", "JOB_CHANGED", "NO_LEADER"};
     for (size_t i = 0; c != AL_OK && i < AL_ARRAY_LEN(reasons); i++) {
         if (e->reason && strcmp(e->reason, reasons[i]) == 0)
             return true;
@@ -464,7 +464,7 @@ static void run_job(struct task *t)
     if (kind)
         c = kind->run(kind->ctx, &t->run, t->record->args, &err);
     else
-        c = AL_FAIL_R(&err, AL_FAILED_PRECONDITION, "UNKNOWN_JOB_TYPE",
+        c = AL_FAIL_R(&err, AL_FAILED_PRECONDITION, "JOB_STATE",
                       "job: this program does not know the type '%s'", t->record->type);
     finish(t, c, &err);
 }
@@ -542,7 +542,7 @@ static enum al_code run_one(struct al_job_runner *runner, struct al_arena *a, st
 static bool is_idle(enum al_code c, const struct al_err *e)
 {
     return c == AL_NOT_FOUND ||
-           (c == AL_UNAVAILABLE && e->reason && strcmp(e->reason, "NOT_LEADER") == 0);
+           (c == AL_UNAVAILABLE && e->reason && strcmp(e->reason, "NO_LEADER") == 0);
 }
 
 void *al_jobs_runner_main(void *u)

@@ -268,7 +268,7 @@ static enum al_code check_format(struct al_reader *rd, struct al_err *err)
 {
     uint8_t f = al_reader_u8(rd);
     if (f > FORMAT)
-        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "FORMAT_NEWER",
+        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "FORMAT_TOO_NEW",
                          "system shard: job: format %u is newer than this program knows", f);
     if (rd->failed || f == 0)
         return AL_FAIL(err, AL_DATA_LOSS, "system shard: job: malformed row");

@@ -50,7 +50,7 @@ static void test_ids(void **state)
     } cases[] = {
         {"gated", "one", "other", AL_ALREADY_EXISTS, "ID_REUSED"},
         {"quick", "one", "x", AL_ALREADY_EXISTS, "ID_REUSED"},
-        {"nothing", "two", "x", AL_INVALID_ARGUMENT, "UNKNOWN_JOB_TYPE"},
+        {"nothing", "two", "x", AL_INVALID_ARGUMENT, "BAD_ENUM"},
         {"gated", "Two", "x", AL_INVALID_ARGUMENT, "BAD_NAME"},
         {"gated", "-two", "x", AL_INVALID_ARGUMENT, "BAD_NAME"},
         {"gated", "t/wo", "x", AL_INVALID_ARGUMENT, "BAD_NAME"},
@@ -320,7 +320,7 @@ static void test_damaged_records(void **state)
     struct al_jobs_options opt = {.coord = f.coord, .system = f.system, .clock = &f.clock.clock};
     AL_CHECK_OK(al_jobs_create(&opt, &f.jobs, &err), err);
     assert_int_equal(al_jobs_start(f.jobs, &err), AL_FAILED_PRECONDITION);
-    assert_string_equal(err.reason, "FORMAT_NEWER");
+    assert_string_equal(err.reason, "FORMAT_TOO_NEW");
     jf_fini(&f);
 }
 

@@ -1,7 +1,8 @@
 /* key_text.h - the text of an API key, "al_<id>_<secret>", and the hash that is kept of it.
  *
- * id: 12 characters of base32 (60 bits, public); secret: 40 characters (200 bits). The secret has full entropy, so that a fast
- * keyed hash (BLAKE2b with a salt for each key) is the right one: there is nothing to guess.
+ * id: 12 characters of base32 (60 bits, public); secret: 40 characters (200 bits). The secret has
+ * full entropy, so that a fast keyed hash (BLAKE2b with a salt for each key) is the right one:
+ * there is nothing to guess.
  *
  * Thread: any thread.
  */

@@ -10,7 +10,7 @@
 
 static enum al_code no_memory(struct al_err *err)
 {
-    return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "REQUEST_MEMORY", "item: memory limit reached");
+    return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "MEMORY_LIMIT", "item: memory limit reached");
 }
 
 /* ---- content hash ---- */

@@ -25,7 +25,7 @@ static enum al_code redact_doc(struct al_doc *d, uint32_t *total, struct al_aren
     struct al_kv *meta = al_arena_array(a, d->n_meta + 1, sizeof *meta);
     struct al_str *tags = al_arena_array(a, d->n_tags + 1, sizeof *tags);
     if (!meta || !tags)
-        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "REQUEST_MEMORY",
+        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "MEMORY_LIMIT",
                          "request: memory limit reached");
     size_t n = 0;
     for (size_t i = 0; i < d->n_meta; i++) {
@@ -84,7 +84,7 @@ static enum al_code make_copy(const struct al_items_context *ctx, const struct a
     const char *owner = cred->team_named ? cred->key->team : cred->pseudonym;
     char *shared_id = al_arena_printf(a, "%s/" AL_STR_FMT, owner, AL_STR_ARG(id));
     if (!shared_id)
-        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "REQUEST_MEMORY",
+        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "MEMORY_LIMIT",
                          "request: memory limit reached");
     ret->redactions = 0;
     AL_TRY(redact_doc(&d, &ret->redactions, a, err));

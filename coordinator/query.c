@@ -42,7 +42,7 @@ struct run {
 
 static enum al_code no_memory(struct al_err *err)
 {
-    return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "REQUEST_MEMORY", "request: memory limit reached");
+    return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "MEMORY_LIMIT", "request: memory limit reached");
 }
 
 /* ---- the query itself ---- */

@@ -1,7 +1,8 @@
 /* ratelimit.h - what one key may do in a time: token buckets, in memory of this coordinator.
  *
- * Requests a minute: a bucket of a tenth of a minute's amount (at least 10) refilled steadily. Bytes a day: counted from
- * midnight UTC. A restart forgets; the limits protect the server, they do not bill.
+ * Requests a minute: a bucket of a tenth of a minute's amount (at least 10) refilled steadily.
+ * Bytes a day: counted from midnight UTC. A restart forgets; the limits protect the server, they do
+ * not bill.
  *
  * Thread: any thread (internally locked).
  */
@@ -13,14 +14,15 @@
 struct al_ratelimit;
 
 /* defaults: for keys without a quota of their own; 0: none. *ret owned. */
-AL_NODISCARD enum al_code al_ratelimit_create(const struct al_quota *defaults, struct al_clock *clock,
-                                              struct al_mem *mem, struct al_ratelimit **ret,
-                                              struct al_err *err);
+AL_NODISCARD enum al_code al_ratelimit_create(const struct al_quota *defaults,
+                                              struct al_clock *clock, struct al_mem *mem,
+                                              struct al_ratelimit **ret, struct al_err *err);
 
 /* Accepts NULL. */
 void al_ratelimit_destroy(struct al_ratelimit *r);
 
-/* Count a request of the key. AL_RESOURCE_EXHAUSTED, reason RATE_LIMITED, message says when to come again. */
+/* Count a request of the key. AL_RESOURCE_EXHAUSTED, reason RATE_LIMITED, message says when to come
+ * again. */
 AL_NODISCARD enum al_code al_ratelimit_request(struct al_ratelimit *r, const struct al_key *k,
                                                struct al_err *err);
 

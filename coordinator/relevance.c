@@ -5,15 +5,15 @@
 
 /* Sorted; stems as the analyzer makes them. */
 static const char *const FILLERS[] = {
-    "about", "again", "all", "also", "am", "ani", "anyon", "been", "best",
-    "can", "could", "did", "do", "doe", "each", "explain", "find", "from",
-    "get", "give", "had", "has", "have", "help", "how", "i", "instead",
-    "just", "kind", "know", "like", "make", "mani", "may", "me", "mean",
-    "might", "much", "must", "my", "need", "one", "onli", "or", "our",
-    "out", "pleas", "possibl", "properli", "right", "seem", "shall", "should", "show",
-    "so", "some", "someth", "tell", "than", "thing", "tri", "us", "use",
-    "want", "way", "we", "were", "what", "when", "where", "whether", "whi",
-    "which", "while", "who", "why", "without", "would", "you", "your",
+    "about", "again", "all",     "also",     "am",      "ani",   "anyon",   "been",    "best",
+    "can",   "could", "did",     "do",       "doe",     "each",  "explain", "find",    "from",
+    "get",   "give",  "had",     "has",      "have",    "help",  "how",     "i",       "instead",
+    "just",  "kind",  "know",    "like",     "make",    "mani",  "may",     "me",      "mean",
+    "might", "much",  "must",    "my",       "need",    "one",   "onli",    "or",      "our",
+    "out",   "pleas", "possibl", "properli", "right",   "seem",  "shall",   "should",  "show",
+    "so",    "some",  "someth",  "tell",     "than",    "thing", "tri",     "us",      "use",
+    "want",  "way",   "we",      "were",     "what",    "when",  "where",   "whether", "whi",
+    "which", "while", "who",     "why",      "without", "would", "you",     "your",
 };
 
 static int by_word(const void *key, const void *item)

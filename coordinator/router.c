@@ -16,7 +16,7 @@ enum al_code al_token_init(const struct al_router *r, struct al_arena *a, struct
 {
     uint64_t *index = al_arena_array(a, r->n_shards, sizeof *index);
     if (!index)
-        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "REQUEST_MEMORY",
+        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "MEMORY_LIMIT",
                          "request: memory limit reached");
     ret->index = index;
     return AL_OK;

@@ -46,7 +46,7 @@ enum al_code al_seen_add(struct al_seen **s, struct al_mem *mem, struct al_str i
     if (!*s && !(*s = make(mem, 1024)))
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "ingest: out of memory");
     if ((*s)->n >= AL_INGEST_PRESENT_MAX)
-        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "TOO_MANY",
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_MANY",
                          "ingest: more than %u items in a stream that deletes what is missing",
                          AL_INGEST_PRESENT_MAX);
     if ((*s)->n * 3 >= (*s)->cap * 2) {

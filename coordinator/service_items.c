@@ -193,7 +193,7 @@ static enum al_code bulk_pages(struct bulk *b, struct al_arena *scratch, struct 
         AL_TRY(b->apply ? bulk_delete(b, cursor.from, &page, scratch, err)
                         : bulk_look(b, &page, err));
         if (cursor.after.n > sizeof after || b->count > DELETE_MAX)
-            return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "TOO_MANY",
+            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_MANY",
                              "delete: more than %u items match; narrow the filter", DELETE_MAX);
         memcpy(after, cursor.after.p ? cursor.after.p : "", cursor.after.n);
         cursor.after.p = after;

@@ -1,4 +1,3 @@
-#include <stdio.h>
 #include <string.h>
 
 #include "service.h"
@@ -164,22 +163,29 @@ AL_UNARY(al_serve_reembed)
 
 /* ---- findings of a verify job ---- */
 
+/* The number in "shard 3: ..." (0 when there is none). */
+static uint32_t shard_of_finding(struct al_str line)
+{
+    size_t at = al_str_find(line, AL_STR("shard "), 0);
+    size_t colon = al_str_find(line, AL_STR(":"), 0);
+    uint64_t n = 0;
+    if (at == SIZE_MAX || colon == SIZE_MAX || colon < at + 6 ||
+        !al_str_u64(al_str_sub(line, at + 6, colon - at - 6), &n) || n > UINT32_MAX)
+        return 0;
+    return (uint32_t)n;
+}
+
 static Airlore__V1__VerifyFinding *msg_finding(struct al_arena *a, struct al_str line)
 {
     Airlore__V1__VerifyFinding *m = al_msg_new(a, &airlore__v1__verify_finding__descriptor);
     if (!m)
         return NULL;
     struct al_str rest = al_str_sub(line, sizeof AL_FINDING_PREFIX - 1, SIZE_MAX);
-    unsigned shard = 0;
-    char *text = al_msg_str(a, rest);
-    if (!text)
-        return NULL;
-    if (sscanf(text, "shard %u", &shard) == 1)
-        m->shard = shard;
+    m->shard = shard_of_finding(rest);
     m->what = al_msg_str(a, AL_STR("store"));
     m->reason = al_msg_str(a, AL_STR("DATA_CORRUPT"));
-    m->message = text;
-    return m->what && m->reason ? m : NULL;
+    m->message = al_msg_str(a, rest);
+    return m->what && m->reason && m->message ? m : NULL;
 }
 
 AL_UNARY(al_serve_verify_findings)

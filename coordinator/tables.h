@@ -1,6 +1,7 @@
 /* tables.h - the rows of the system shard: table numbers and encodings.
  *
- * Every value starts with a format byte; an unknown newer one is refused with AL_FAILED_PRECONDITION, reason FORMAT_NEWER.
+ * Every value starts with a format byte; an unknown newer one is refused with
+ * AL_FAILED_PRECONDITION, reason FORMAT_TOO_NEW.
  *
  * Thread: any thread (pure functions).
  */

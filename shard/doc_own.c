@@ -7,7 +7,7 @@ static enum al_code own_strs(const struct al_str **list, size_t n, struct al_are
 {
     struct al_str *out = al_arena_array(a, n + 1, sizeof *out);
     if (!out)
-        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "REQUEST_MEMORY",
+        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "MEMORY_LIMIT",
                          "document: memory limit reached");
     for (size_t i = 0; i < n; i++)
         AL_TRY(al_arena_str(a, (*list)[i], &out[i], err));
@@ -19,7 +19,7 @@ static enum al_code own_meta(struct al_doc *d, struct al_arena *a, struct al_err
 {
     struct al_kv *out = al_arena_array(a, d->n_meta + 1, sizeof *out);
     if (!out)
-        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "REQUEST_MEMORY",
+        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "MEMORY_LIMIT",
                          "document: memory limit reached");
     for (size_t i = 0; i < d->n_meta; i++) {
         AL_TRY(al_arena_str(a, d->meta[i].key, &out[i].key, err));
@@ -33,7 +33,7 @@ static enum al_code own_chunks(struct al_doc *d, struct al_arena *a, struct al_e
 {
     struct al_chunk *out = al_arena_array(a, d->n_chunks + 1, sizeof *out);
     if (!out)
-        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "REQUEST_MEMORY",
+        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "MEMORY_LIMIT",
                          "document: memory limit reached");
     for (size_t i = 0; i < d->n_chunks; i++) {
         out[i] = d->chunks[i];

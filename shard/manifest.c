@@ -20,7 +20,7 @@ void al_manifest_entry_encode(const struct al_manifest_entry *e, struct al_buf *
 static enum al_code check_format(uint8_t format, struct al_err *err)
 {
     if (format > FORMAT)
-        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "FORMAT_NEWER",
+        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "FORMAT_TOO_NEW",
                          "manifest: format %u was written by a newer version", format);
     if (format != FORMAT)
         return AL_FAIL(err, AL_DATA_LOSS, "manifest: unknown format %u", format);

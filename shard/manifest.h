@@ -18,7 +18,7 @@ struct al_manifest_entry {
 /* Append an entry. */
 void al_manifest_entry_encode(const struct al_manifest_entry *e, struct al_buf *b);
 
-/* AL_DATA_LOSS when malformed; AL_FAILED_PRECONDITION, reason FORMAT_NEWER. */
+/* AL_DATA_LOSS when malformed; AL_FAILED_PRECONDITION, reason FORMAT_TOO_NEW. */
 AL_NODISCARD enum al_code
 al_manifest_entry_decode(struct al_str entry, struct al_manifest_entry *ret, struct al_err *err);
 

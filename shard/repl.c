@@ -297,7 +297,7 @@ enum al_code al_repl_record(struct al_repl *r, const struct al_repl_record *rec,
     AL_TRY(check_record(rec, err));
     struct al_repl_record old = r->record;
     if (r->has_record && rec->epoch < old.epoch)
-        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "STALE_EPOCH",
+        return AL_FAIL_R(err, AL_ABORTED, "EPOCH_STALE",
                          "shard record: epoch %" PRIu64 " is over, %" PRIu64 " was seen",
                          rec->epoch, old.epoch);
     bool again = r->has_record && rec->version <= old.version;
@@ -346,7 +346,7 @@ enum al_code al_repl_propose(struct al_repl *r, const uint8_t write_id[AL_WRITE_
     }
     if (!BUG(BELOW_MIN) && (count_bits(r->record.in_sync) < r->record.min_in_sync ||
                             count_bits(union_set(r)) < r->record.min_in_sync))
-        return AL_FAIL_R(err, AL_UNAVAILABLE, "BELOW_MIN_IN_SYNC",
+        return AL_FAIL_R(err, AL_UNAVAILABLE, "NOT_ENOUGH_REPLICAS",
                          "shard: %u replicas in sync, %u needed", count_bits(r->record.in_sync),
                          r->record.min_in_sync);
     if (r->n_tail >= AL_REPL_TAIL_MAX - 1) /* one more for a no-op */
@@ -377,11 +377,11 @@ static enum al_code check_pull(const struct al_repl *r, const struct al_repl_pul
         return AL_FAIL_R(err, AL_UNAVAILABLE, "NOT_PRIMARY",
                          "shard: this replica is not the primary");
     if (p->epoch != r->record.epoch && !(BUG(OLD_ACK) && p->epoch < r->record.epoch))
-        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "STALE_EPOCH",
+        return AL_FAIL_R(err, AL_ABORTED, "EPOCH_STALE",
                          "pull: epoch %" PRIu64 ", the primary's is %" PRIu64, p->epoch,
                          r->record.epoch);
     if (!find_member(&r->record, &p->member, ret_member) || *ret_member == r->me)
-        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "WRONG_STORE",
+        return AL_FAIL_R(err, AL_ABORTED, "STORE_UUID_MISMATCH",
                          "pull: node %u: the shard's record does not name this store",
                          p->member.node);
     if (p->from == 0)

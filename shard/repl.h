@@ -136,13 +136,13 @@ AL_NODISCARD enum al_code al_repl_create(struct al_mem *mem, const struct al_rep
 void al_repl_destroy(struct al_repl *r);
 
 /* A record was read. Older or equal versions change nothing. AL_FAILED_PRECONDITION, reason
- * STALE_EPOCH, for a lower epoch. *fx is filled anew by each event. */
+ * EPOCH_STALE, for a lower epoch. *fx is filled anew by each event. */
 AL_NODISCARD enum al_code al_repl_record(struct al_repl *r, const struct al_repl_record *rec,
                                          struct al_repl_effects *fx, struct al_err *err);
 
 /* Give a write its index. *ret_repeat: an entry above the applied index has this write id already;
  * *ret_index is its index, nothing was appended. AL_UNAVAILABLE (reasons NOT_PRIMARY,
- * BELOW_MIN_IN_SYNC), AL_RESOURCE_EXHAUSTED (TAIL_FULL). */
+ * NOT_ENOUGH_REPLICAS), AL_RESOURCE_EXHAUSTED (TAIL_FULL). */
 AL_NODISCARD enum al_code al_repl_propose(struct al_repl *r,
                                           const uint8_t write_id[AL_WRITE_ID_BYTES],
                                           uint64_t *ret_index, bool *ret_repeat,
@@ -154,7 +154,7 @@ void al_repl_persisted(struct al_repl *r, uint64_t generation, uint64_t upto,
                        struct al_repl_effects *fx);
 
 /* A pull arrived: at most n_max entries are offered. AL_FAILED_PRECONDITION, reasons NOT_PRIMARY,
- * STALE_EPOCH, WRONG_STORE. */
+ * EPOCH_STALE, STORE_UUID_MISMATCH. */
 AL_NODISCARD enum al_code al_repl_pull(struct al_repl *r, const struct al_repl_pull *p,
                                        uint64_t n_max, struct al_repl_effects *fx,
                                        struct al_err *err);

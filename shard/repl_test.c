@@ -144,7 +144,7 @@ static void test_below_min_in_sync_nothing_moves(void **state)
     bool repeat = false;
     struct al_err err;
     assert_int_equal(al_repl_propose(r, no_id, &index, &repeat, &err), AL_UNAVAILABLE);
-    assert_string_equal(err.reason, "BELOW_MIN_IN_SYNC");
+    assert_string_equal(err.reason, "NOT_ENOUGH_REPLICAS");
     al_repl_destroy(r);
 }
 
@@ -155,10 +155,10 @@ static void test_pulls_that_do_not_count(void **state)
     learn(r, record(2, 5, 0, 3));
     sync_all(r);
     struct al_repl_member emptied = {2, {99}};
-    assert_int_equal(pull_as(r, &node_b, 1, 2, 2), AL_FAILED_PRECONDITION); /* epoch is over */
-    assert_int_equal(pull_as(r, &node_b, 3, 2, 2), AL_FAILED_PRECONDITION); /* or not here yet */
-    assert_int_equal(pull_as(r, &emptied, 2, 2, 2), AL_FAILED_PRECONDITION);
-    assert_int_equal(pull_as(r, &node_a, 2, 2, 2), AL_FAILED_PRECONDITION); /* itself */
+    assert_int_equal(pull_as(r, &node_b, 1, 2, 2), AL_ABORTED); /* epoch is over */
+    assert_int_equal(pull_as(r, &node_b, 3, 2, 2), AL_ABORTED); /* or not here yet */
+    assert_int_equal(pull_as(r, &emptied, 2, 2, 2), AL_ABORTED);
+    assert_int_equal(pull_as(r, &node_a, 2, 2, 2), AL_ABORTED); /* itself */
     assert_int_equal(pull_as(r, &node_b, 2, 0, 0), AL_INVALID_ARGUMENT);
     assert_int_equal(al_repl_commit(r), 0);
     assert_int_equal(pull_as(r, &node_b, 2, 2, 1), AL_OK); /* another log */
@@ -266,8 +266,8 @@ static void test_epochs(void **state)
     sync_all(r);
     struct al_repl_record old = record(1, 9, 0, 1);
     struct al_err err;
-    assert_int_equal(al_repl_record(r, &old, &fx, &err), AL_FAILED_PRECONDITION);
-    assert_string_equal(err.reason, "STALE_EPOCH");
+    assert_int_equal(al_repl_record(r, &old, &fx, &err), AL_ABORTED);
+    assert_string_equal(err.reason, "EPOCH_STALE");
     learn(r, record(2, 2, 0, 3)); /* the same version says nothing new */
     assert_int_equal(fx.n, 0);
     struct al_repl_record bad = record(3, 3, 1, 1); /* the primary is not in the set */

@@ -77,7 +77,7 @@ struct al_seg_footer {
 /* Append the footer's 1,024 bytes, setting its content_hash. */
 void al_seg_footer_encode(struct al_seg_footer *f, struct al_buf *b);
 
-/* Read the footer of a whole file. AL_DATA_LOSS; AL_FAILED_PRECONDITION, reason FORMAT_NEWER. */
+/* Read the footer of a whole file. AL_DATA_LOSS; AL_FAILED_PRECONDITION, reason FORMAT_TOO_NEW. */
 AL_NODISCARD enum al_code al_seg_footer_decode(const uint8_t *p, size_t n,
                                                struct al_seg_footer *ret, struct al_err *err);
 

@@ -100,7 +100,7 @@ enum al_code al_seg_footer_decode(const uint8_t *p, size_t n, struct al_seg_foot
     if (magic != MAGIC || f.content_hash != XXH3_64bits(at, AL_SEG_FOOTER_BYTES - 8))
         return AL_FAIL(err, AL_DATA_LOSS, "segment: footer is damaged");
     if (f.format > AL_SEG_FORMAT)
-        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "FORMAT_NEWER",
+        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "FORMAT_TOO_NEW",
                          "segment: format %u was written by a newer version", f.format);
     if (f.format != AL_SEG_FORMAT || !sections_fit(p, n, &f))
         return AL_FAIL(err, AL_DATA_LOSS, "segment: footer is malformed");

@@ -224,7 +224,7 @@ static void test_newer_format_is_refused_by_name(void **state)
     al_seg_forge(bytes, s.bytes.n);
     assert_int_equal(al_sealed_load_bytes(&opt, bytes, s.bytes.n, &sealed, &e),
                      AL_FAILED_PRECONDITION);
-    assert_string_equal(e.reason, "FORMAT_NEWER");
+    assert_string_equal(e.reason, "FORMAT_TOO_NEW");
     memcpy(bytes, s.bytes.p, s.bytes.n);
     bytes[s.bytes.n - AL_SEG_FOOTER_BYTES + 12] ^= 0x40; /* analyzer */
     al_seg_forge(bytes, s.bytes.n);

@@ -1,7 +1,9 @@
-/* quality.c - run a retrieval task in process: airlore-quality TASK_DIR RUN.tsv [--mode hybrid|text|vector] [-k N]
+/* quality.c - run a retrieval task in process: airlore-quality TASK_DIR RUN.tsv [--mode
+ * hybrid|text|vector] [-k N]
  *
- * TASK_DIR holds corpus.jsonl {id,title,text} and queries.jsonl {id,text}. A run line: query id, document id, rank, fused score, BM25,
- * cosine, coverage, relevance, separated by tabs. Progress goes to standard error.
+ * TASK_DIR holds corpus.jsonl {id,title,text} and queries.jsonl {id,text}. A run line: query id,
+ * document id, rank, fused score, BM25, cosine, coverage, relevance, separated by tabs. Progress
+ * goes to standard error.
  */
 #include <getopt.h>
 #include <jansson.h>
@@ -61,7 +63,8 @@ static enum al_code each_line(const char *dir, const char *name,
     enum al_code c = AL_OK;
     while (c == AL_OK && getline(&line, &cap, f) > 0) {
         json_t *row = json_loads(line, 0, NULL);
-        c = row ? visit(u, row, err) : AL_FAIL(err, AL_INVALID_ARGUMENT, "file: '%s': bad line", path);
+        c = row ? visit(u, row, err)
+                : AL_FAIL(err, AL_INVALID_ARGUMENT, "file: '%s': bad line", path);
         json_decref(row);
     }
     free(line);
@@ -80,14 +83,12 @@ static enum al_code add_document(void *u, const json_t *row, struct al_err *err)
 
 static enum al_code load(struct bench *b, const char *dir, struct al_err *err)
 {
-    struct al_ingest_options opt = {.router = &b->router,
-                                    .embedder = b->embedder,
-                                    .clock = al_clock_system(),
-                                    .target = {.space = SPACE,
-                                               .visibility = AL_VIS_TEAM,
-                                               .team = "bench",
-                                               .deployment = ""},
-                                    .on_results = ignore_results};
+    struct al_ingest_options opt = {
+        .router = &b->router,
+        .embedder = b->embedder,
+        .clock = al_clock_system(),
+        .target = {.space = SPACE, .visibility = AL_VIS_TEAM, .team = "bench", .deployment = ""},
+        .on_results = ignore_results};
     AL_AUTO(al_ingest) g = NULL;
     struct al_arena a;
     struct al_ingest_summary sum;

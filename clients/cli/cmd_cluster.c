@@ -20,8 +20,9 @@ int al_cmd_cluster_status(struct al_cli *c)
 int al_cmd_cluster_nodes(struct al_cli *c)
 {
     static const struct al_cli_column columns[] = {
-        {"NAME", "name"},         {"ADDRESS", "address"},   {"ALIVE", "alive"},
-        {"DRAINING", "draining"}, {"REPLICAS", "replicas"}, {"DISK USED", "disk_used_bytes"},
+        {"NAME", "name"},         {"ADDRESS", "address"},
+        {"ALIVE", "alive"},       {"SHUTTING_DOWN", "draining"},
+        {"REPLICAS", "replicas"}, {"DISK USED", "disk_used_bytes"},
         {"VERSION", "version"}};
     Airlore__V1__ListNodesRequest r = AIRLORE__V1__LIST_NODES_REQUEST__INIT;
     return al_cli_list_run(c, &(struct al_cli_list){&airlore__v1__admin_service__descriptor,

@@ -155,7 +155,7 @@ enum al_code al_arena_str(struct al_arena *a, struct al_str s, struct al_str *re
 {
     char *p = al_arena_strndup(a, s.p, s.n);
     if (!p)
-        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "REQUEST_MEMORY",
+        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "MEMORY_LIMIT",
                          "request: memory limit reached");
     *ret = (struct al_str){p, s.n};
     return AL_OK;
@@ -184,7 +184,7 @@ enum al_code al_arena_link(struct al_arena *a, void (*drop)(void *object), void 
     struct al_arena_link *l = al_arena_alloc(a, sizeof *l);
     if (!l) {
         drop(object);
-        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "REQUEST_MEMORY",
+        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "MEMORY_LIMIT",
                          "request: memory limit reached");
     }
     *l = (struct al_arena_link){a->links, drop, object};

@@ -74,7 +74,7 @@ static void test_array_and_copies(void **state)
     char big[100] = {0};
     assert_int_equal(al_arena_str(&a, (struct al_str){big, sizeof big}, &same, &err),
                      AL_RESOURCE_EXHAUSTED);
-    assert_string_equal(err.reason, "REQUEST_MEMORY");
+    assert_string_equal(err.reason, "MEMORY_LIMIT");
     assert_true(al_str_is(same, "unchanged"));
     assert_null(al_arena_printf(&a, "%100d", 1));
     al_arena_fini(&a);

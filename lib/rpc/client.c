@@ -34,7 +34,8 @@ static size_t fill_args(grpc_arg v[24], const struct al_rpc_channel_options *opt
     add_int(v, &n, GRPC_ARG_ENABLE_HTTP_PROXY, 0);
     add_int(v, &n, GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
     add_int(v, &n, GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-    /* in spite of its name this is also how long one connection attempt, handshakes included, may take */
+    /* in spite of its name this is also how long one connection attempt, handshakes included, may
+     * take */
     add_int(v, &n, GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);
     add_int(v, &n, GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
     add_int(v, &n, GRPC_ARG_ENABLE_RETRIES, 0);

@@ -37,7 +37,7 @@ static void test_close_refuses_new_calls_and_keeps_old(void **state)
     al_rpc_server_close(f.server); /* idempotent */
     struct echo e = {.method = "Quick"};
     assert_int_equal(echo_call(f.channel, &e), AL_UNAVAILABLE);
-    assert_string_equal(e.err.reason, "DRAINING");
+    assert_string_equal(e.err.reason, "SHUTTING_DOWN");
     atomic_store(&f.is_open, true);
     pthread_join(t, NULL);
     AL_CHECK_OK(w.e.code, w.e.err);
@@ -95,7 +95,7 @@ static void test_stop_cancels_after_the_grace(void **state)
     assert_int_not_equal(w.e.code, AL_OK);
     ProtobufCMessage *msg;
     assert_int_equal(al_rpc_stream_read(s[1], &msg, &err), AL_UNAVAILABLE); /* by its own will */
-    assert_string_equal(err.reason, "DRAINING");
+    assert_string_equal(err.reason, "SHUTTING_DOWN");
     for (int i = 0; i < 2; i++)
         al_rpc_stream_destroy(s[i]);
     assert_int_equal(atomic_load(&f.n_cancelled), 3);

@@ -71,7 +71,7 @@ static enum al_code check(void *ctx, struct al_rpc_call *call, const ProtobufCMe
     Grpc__Health__V1__HealthCheckResponse *reply =
         al_arena_alloc(al_rpc_call_arena(call), sizeof *reply);
     if (!reply)
-        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "REQUEST_MEMORY", "health: out of memory");
+        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "MEMORY_LIMIT", "health: out of memory");
     grpc__health__v1__health_check_response__init(reply);
     reply->status = status_of(ctx, r->service);
     if (reply->status == UNKNOWN_SERVICE)
@@ -102,7 +102,7 @@ static enum al_code watch(void *ctx, struct al_rpc_call *call, struct al_err *er
         case AL_RPC_WAIT_DRAINING:
             if (status_of(ctx, r->service) != reply.status)
                 continue; /* say it, then end */
-            return AL_FAIL_R(err, AL_UNAVAILABLE, "DRAINING", "server: is going down");
+            return AL_FAIL_R(err, AL_UNAVAILABLE, "SHUTTING_DOWN", "server: is going down");
         case AL_RPC_WAIT_WOKEN:
         case AL_RPC_WAIT_TIMEOUT:
             break;

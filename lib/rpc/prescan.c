@@ -14,9 +14,10 @@ static enum al_code bad(struct scan *s, const ProtobufCMessageDescriptor *d,
                         const ProtobufCFieldDescriptor *f, const char *what)
 {
     if (f)
-        return AL_FAIL_R(s->err, AL_INVALID_ARGUMENT, "BAD_MESSAGE", "message '%s': field '%s': %s",
-                         d->name, f->name, what);
-    return AL_FAIL_R(s->err, AL_INVALID_ARGUMENT, "BAD_MESSAGE", "message '%s': %s", d->name, what);
+        return AL_FAIL_R(s->err, AL_INVALID_ARGUMENT, "MESSAGE_MALFORMED",
+                         "message '%s': field '%s': %s", d->name, f->name, what);
+    return AL_FAIL_R(s->err, AL_INVALID_ARGUMENT, "MESSAGE_MALFORMED", "message '%s': %s", d->name,
+                     what);
 }
 
 /* A varint of at most 10 bytes; false if it does not end. */
@@ -205,11 +206,11 @@ enum al_code al_rpc_unpack(const ProtobufCMessageDescriptor *d, struct al_str by
     const uint8_t *p = bytes.n ? (const uint8_t *)bytes.p : (const uint8_t *)"";
     ProtobufCMessage *m = protobuf_c_message_unpack(d, &allocator, bytes.n, p);
     if (!m && mem.failed)
-        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "REQUEST_MEMORY",
+        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "MEMORY_LIMIT",
                          "message '%s': decoding needs more memory than a call may use", d->name);
     if (!m)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_MESSAGE", "message '%s': cannot be decoded",
-                         d->name);
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "MESSAGE_MALFORMED",
+                         "message '%s': cannot be decoded", d->name);
     *ret = m;
     return AL_OK;
 }

@@ -26,13 +26,14 @@ struct al_rpc_limits {
 #define AL_RPC_ELEMENTS_DEFAULT 4194304u
 #define AL_RPC_MESSAGE_BYTES_DEFAULT (16u << 20)
 
-/* Check bytes as a message of type d. AL_INVALID_ARGUMENT with reason BAD_MESSAGE names message and
- * field; AL_RESOURCE_EXHAUSTED with reason MESSAGE_TOO_LARGE when bytes_max is exceeded. */
+/* Check bytes as a message of type d. AL_INVALID_ARGUMENT with reason MESSAGE_MALFORMED names
+ * message and field; AL_RESOURCE_EXHAUSTED with reason MESSAGE_TOO_LARGE when bytes_max is
+ * exceeded. */
 AL_NODISCARD enum al_code al_rpc_prescan(const ProtobufCMessageDescriptor *d, struct al_str bytes,
                                          const struct al_rpc_limits *limits, struct al_err *err);
 
 /* Check, then decode into the arena (not to be freed). Besides the above: AL_RESOURCE_EXHAUSTED
- * with reason REQUEST_MEMORY at the arena's limit. *ret only on success. */
+ * with reason MEMORY_LIMIT at the arena's limit. *ret only on success. */
 AL_NODISCARD enum al_code al_rpc_unpack(const ProtobufCMessageDescriptor *d, struct al_str bytes,
                                         const struct al_rpc_limits *limits, struct al_arena *a,
                                         ProtobufCMessage **ret, struct al_err *err);

@@ -89,7 +89,7 @@ static void test_cases(void **state)
         AL_CHECK(cases[i].name, (m != NULL) == (code == AL_OK));
         if (code != AL_OK) {
             AL_CHECK(cases[i].name, strstr(err.msg, cases[i].msg) != NULL);
-            AL_CHECK(cases[i].name, strcmp(err.reason, "BAD_MESSAGE") == 0);
+            AL_CHECK(cases[i].name, strcmp(err.reason, "MESSAGE_MALFORMED") == 0);
         }
         al_arena_fini(&a);
     }
@@ -193,7 +193,7 @@ static void test_counts_and_sizes(void **state)
     al_arena_init(&a, NULL, 1 << 20);
     assert_int_equal(al_rpc_unpack(d, (struct al_str){buf, 1 << 20}, &wide, &a, &m, &err),
                      AL_RESOURCE_EXHAUSTED);
-    assert_string_equal(err.reason, "REQUEST_MEMORY");
+    assert_string_equal(err.reason, "MEMORY_LIMIT");
     assert_null(m);
     al_arena_fini(&a);
     buf[0] = 0x5a; /* packed numbers, one byte each, all 0 */
@@ -224,7 +224,7 @@ static void test_memory_faults(void **state)
             return;
         }
         assert_int_equal(code, AL_RESOURCE_EXHAUSTED);
-        assert_string_equal(err.reason, "REQUEST_MEMORY");
+        assert_string_equal(err.reason, "MEMORY_LIMIT");
         assert_null(m);
         assert_true(limit < 100000);
     }

@@ -15,7 +15,7 @@ typedef Grpc__Reflection__V1__ServerReflectionResponse response;
 
 static enum al_code no_memory(struct al_err *err)
 {
-    return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "REQUEST_MEMORY", "reflection: out of memory");
+    return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "MEMORY_LIMIT", "reflection: out of memory");
 }
 
 static enum al_code answer_error(struct al_arena *a, response *r, enum al_code code,

@@ -77,7 +77,7 @@ static void test_garbage_bodies(void **state)
         struct al_err err = {0};
         AL_CHECK(cases[i].name, call_with_body(f, i % 2 ? "Quick" : "Pool", cases[i].body, &err) ==
                                     AL_INVALID_ARGUMENT);
-        AL_CHECK(cases[i].name, strcmp(err.reason, "BAD_MESSAGE") == 0);
+        AL_CHECK(cases[i].name, strcmp(err.reason, "MESSAGE_MALFORMED") == 0);
     }
     expect_alive(f);
 }

@@ -48,7 +48,7 @@ static enum al_code make_reply(struct al_rpc_call *call, struct al_arena *a, con
     const char *text = answer_text(call, r->text);
     char *copy = al_arena_strndup(a, text, strlen(text));
     if (!reply || !padding || !copy)
-        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "REQUEST_MEMORY", "echo: out of memory");
+        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "MEMORY_LIMIT", "echo: out of memory");
     airlore__rpctest__echo_reply__init(reply);
     reply->text = copy;
     reply->count = r->count;
@@ -171,7 +171,7 @@ static enum al_code endless(void *ctx, struct al_rpc_call *call, struct al_err *
     while (code == AL_OK) {
         if (strcmp(r->text, "polite") == 0) {
             if (al_rpc_call_wait(call, 60000) == AL_RPC_WAIT_DRAINING)
-                code = AL_FAIL_R(err, AL_UNAVAILABLE, "DRAINING", "server: is going down");
+                code = AL_FAIL_R(err, AL_UNAVAILABLE, "SHUTTING_DOWN", "server: is going down");
             else if (al_rpc_call_is_cancelled(call))
                 code = AL_FAIL(err, AL_CANCELLED, "call: cancelled");
             continue;

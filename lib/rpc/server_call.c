@@ -258,8 +258,8 @@ static enum al_code handle_unary(struct al_rpc_call *c, grpc_byte_buffer **ret, 
     if (al_rpc_call_is_cancelled(c))
         return al_rpc_call_over(c, err);
     if (!c->payload)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_MESSAGE", "method '%s': no request message",
-                         m->path);
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "MESSAGE_MALFORMED",
+                         "method '%s': no request message", m->path);
     ProtobufCMessage *req;
     AL_TRY(al_rpc_decode(m->desc->input, c->payload, &s->limits, &c->arena, &req, err));
     grpc_byte_buffer_destroy(c->payload); /* all of it is in the arena now */
@@ -303,7 +303,7 @@ static enum al_code refuse_unknown(struct al_rpc_call *c, struct al_err *err)
         return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",
                          "method '" AL_STR_FMT "': is not there yet", AL_STR_ARG(path));
     path = al_str_sub(path, 0, 160);
-    return AL_FAIL_R(err, AL_UNIMPLEMENTED, "UNKNOWN_METHOD", "method '" AL_STR_FMT "': unknown",
+    return AL_FAIL_R(err, AL_UNIMPLEMENTED, "METHOD_UNKNOWN", "method '" AL_STR_FMT "': unknown",
                      AL_STR_ARG(path));
 }
 
@@ -313,9 +313,9 @@ static enum al_code admit(struct al_rpc_call *c, uint32_t n_active, struct al_er
     struct al_rpc_server *s = c->server;
     bool is_system = c->method && c->method->is_system;
     if (!is_system && atomic_load(&s->is_draining))
-        return AL_FAIL_R(err, AL_UNAVAILABLE, "DRAINING", "server: is going down");
+        return AL_FAIL_R(err, AL_UNAVAILABLE, "SHUTTING_DOWN", "server: is going down");
     if (n_active > s->opt.calls_max)
-        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "TOO_MANY_CALLS",
+        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "QUEUE_FULL",
                          "server: %u calls at once are allowed", s->opt.calls_max);
     if (!c->method || !c->method->handler)
         return refuse_unknown(c, err);

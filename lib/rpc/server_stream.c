@@ -60,7 +60,7 @@ enum al_code al_rpc_read(struct al_rpc_call *call, ProtobufCMessage **ret_msg, s
     if (call->method->kind == AL_RPC_SERVER_STREAM) { /* its one request has come with the call */
         call->has_half_closed = true;
         if (!call->payload)
-            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_MESSAGE",
+            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "MESSAGE_MALFORMED",
                              "method '%s': no request message", call->method->path);
         return decode(call, &call->payload, ret_msg, err);
     }
@@ -223,7 +223,7 @@ void al_rpc_stream_start(struct al_rpc_call *c)
     struct al_err e = {0};
     enum al_code code;
     if (atomic_fetch_add(counter_of(c), 1) >= max)
-        code = AL_FAIL_R(&e, AL_RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS",
+        code = AL_FAIL_R(&e, AL_RESOURCE_EXHAUSTED, "QUEUE_FULL",
                          "server: %u streams at once are allowed", max);
     else
         code = al_pool_submit(c->method->is_system ? s->system_pool : s->stream_pool, run_stream, c,

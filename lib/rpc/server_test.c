@@ -123,7 +123,7 @@ static void test_methods_that_are_not_there(void **state)
     al_arena_init(&arena, NULL, 1 << 20);
     ProtobufCMessage *msg;
     assert_int_equal(al_rpc_unary(f->channel, &r, &arena, &msg, &err), AL_UNIMPLEMENTED);
-    assert_string_equal(err.reason, "UNKNOWN_METHOD");
+    assert_string_equal(err.reason, "METHOD_UNKNOWN");
     assert_string_equal(err.msg, "method '/airlore.rpctest.Other/Quick': unknown");
     al_arena_fini(&arena);
 }
@@ -204,7 +204,7 @@ static void test_arena_limit(void **state)
     memset(text, 'x', sizeof text - 1);
     struct echo e = {.method = "Quick", .text = text};
     assert_int_equal(echo_call(f.channel, &e), AL_RESOURCE_EXHAUSTED);
-    assert_string_equal(e.err.reason, "REQUEST_MEMORY");
+    assert_string_equal(e.err.reason, "MEMORY_LIMIT");
     e = (struct echo){.method = "Pool", .size = 128 << 10}; /* the handler's own allocation */
     assert_int_equal(echo_call(f.channel, &e), AL_RESOURCE_EXHAUSTED);
     e.size = 1000;
@@ -261,7 +261,7 @@ static void test_too_many_calls(void **state)
     fixture_wait(&f.n_waiting, 1);
     struct echo e = {.method = "Quick"};
     assert_int_equal(echo_call(f.channel, &e), AL_RESOURCE_EXHAUSTED);
-    assert_string_equal(e.err.reason, "TOO_MANY_CALLS");
+    assert_string_equal(e.err.reason, "QUEUE_FULL");
     atomic_store(&f.is_open, true);
     pthread_join(t, NULL);
     AL_CHECK_OK(w.e.code, w.e.err);

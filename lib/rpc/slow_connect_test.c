@@ -11,7 +11,8 @@
 
 #define LATE_MS 700
 
-/* Takes one connection, leaves it without an answer for LATE_MS, then passes bytes on until it ends. */
+/* Takes one connection, leaves it without an answer for LATE_MS, then passes bytes on until it
+ * ends. */
 struct forwarder {
     int listener;
     uint16_t port;
@@ -35,7 +36,8 @@ static void *forward(void *u)
     struct pollfd fds[2] = {{client, POLLIN, 0}, {server, POLLIN, 0}};
     bool is_open = client >= 0;
     while (is_open && poll(fds, 2, 20000) > 0)
-        is_open = (!fds[0].revents || pass(client, server)) && (!fds[1].revents || pass(server, client));
+        is_open =
+            (!fds[0].revents || pass(client, server)) && (!fds[1].revents || pass(server, client));
     close(server);
     close(client);
     return NULL;
@@ -66,8 +68,8 @@ static void test_a_late_answer_to_a_connection_is_waited_for(void **state)
     fixture_start(&f, NULL);
     forwarder_start(&w, f.port);
     snprintf(target, sizeof target, "127.0.0.1:%u", w.port);
-    AL_CHECK_OK(
-        al_rpc_channel_create(&(struct al_rpc_channel_options){.target = target}, &c, &err), err);
+    AL_CHECK_OK(al_rpc_channel_create(&(struct al_rpc_channel_options){.target = target}, &c, &err),
+                err);
     struct echo e = {.method = "Quick", .text = "x", .timeout_ms = 20000};
     AL_CHECK_OK(echo_call(c, &e), e.err);
     al_rpc_channel_destroy(c);

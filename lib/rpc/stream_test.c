@@ -215,7 +215,7 @@ static void test_too_many_streams(void **state)
     fixture_wait(&f.n_waiting, 2);
     struct al_rpc_stream *third = echo_open(f.channel, "Both", 0);
     assert_int_equal(al_rpc_stream_finish(third, &err), AL_RESOURCE_EXHAUSTED);
-    assert_string_equal(err.reason, "TOO_MANY_STREAMS");
+    assert_string_equal(err.reason, "QUEUE_FULL");
     al_rpc_stream_destroy(third);
     struct echo e = {.method = "Pool"}; /* unary calls have threads of their own */
     AL_CHECK_OK(echo_call(f.channel, &e), e.err);
@@ -235,7 +235,7 @@ static void test_bad_stream_messages(void **state)
     AL_CHECK_OK(echo_write(s, "not \xff utf-8", 0, 0, &err), err);
     ProtobufCMessage *msg;
     assert_int_equal(al_rpc_stream_read(s, &msg, &err), AL_INVALID_ARGUMENT);
-    assert_string_equal(err.reason, "BAD_MESSAGE");
+    assert_string_equal(err.reason, "MESSAGE_MALFORMED");
     al_rpc_stream_destroy(s);
 }
 

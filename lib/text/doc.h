@@ -100,7 +100,7 @@ AL_NODISCARD enum al_code al_python_read(struct al_doc *d, struct al_str text, s
  * metadata. */
 void al_frontmatter_take(struct al_doc *d, struct al_str *text);
 
-/* Cut the body into chunks. AL_RESOURCE_EXHAUSTED, also with reason TOO_MANY_CHUNKS. */
+/* Cut the body into chunks. AL_RESOURCE_EXHAUSTED, also with reason TOO_MANY. */
 AL_NODISCARD enum al_code al_chunk_cut(struct al_doc *d, struct al_chunk **ret, size_t *ret_n,
                                        struct al_err *err);
 

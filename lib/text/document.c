@@ -133,8 +133,8 @@ static enum al_code utf16_read(struct al_str bytes, bool big, struct al_arena *a
 static enum al_code not_text(const struct al_document_options *opt, const char *why,
                              struct al_err *err)
 {
-    return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "NOT_TEXT", "document '" AL_STR_FMT "': %s",
-                     AL_STR_ARG(opt->path), why);
+    return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "CONTENT_UNREADABLE",
+                     "document '" AL_STR_FMT "': %s", AL_STR_ARG(opt->path), why);
 }
 
 static enum al_code text_check(const struct al_document_options *opt, struct al_str s,

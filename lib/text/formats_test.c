@@ -201,7 +201,7 @@ static void test_bad_notebooks(void **state)
         al_arena_init(&a, NULL, (size_t)64 << 20);
         enum al_code code = al_document_read(&opt, al_str_c(texts[i]), &a, &d, &err);
         AL_CHECK(texts[i], code == AL_INVALID_ARGUMENT);
-        AL_CHECK(texts[i], strcmp(err.reason, "BAD_NOTEBOOK") == 0);
+        AL_CHECK(texts[i], strcmp(err.reason, "CONTENT_UNREADABLE") == 0);
         al_arena_fini(&a);
     }
 }

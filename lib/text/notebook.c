@@ -9,8 +9,8 @@
 
 static enum al_code bad(struct al_doc *d, const char *why, struct al_err *err)
 {
-    return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_NOTEBOOK", "notebook '" AL_STR_FMT "': %s",
-                     AL_STR_ARG(d->opt->path), why);
+    return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "CONTENT_UNREADABLE",
+                     "notebook '" AL_STR_FMT "': %s", AL_STR_ARG(d->opt->path), why);
 }
 
 /* Values a text can hold at most: jansson takes about a hundred bytes for each. */
@@ -102,7 +102,7 @@ enum al_code al_notebook_read(struct al_doc *d, struct al_str text, struct al_er
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED,
                        "notebook '" AL_STR_FMT "': JSON nested too deep", AL_STR_ARG(d->opt->path));
     if (!root)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_NOTEBOOK",
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "CONTENT_UNREADABLE",
                          "notebook '" AL_STR_FMT "': line %d: %s", AL_STR_ARG(d->opt->path),
                          problem.line, problem.text);
     enum al_code code = cells_read(d, root, err);

@@ -1,8 +1,9 @@
 /* kill_writer.c - the client side of the kill -9 campaign (kill_test.py).
  *
- * write SERVER KEY SEED FIRST   puts, updates and deletes until the server is gone. Before each change it prints "try put ID N" or
- *                               "try del ID", after its acknowledgement "ack put ID N" or "ack del ID".
- * check SERVER KEY              reads ids from standard input; prints "ID N", or "ID -" for one that is not there.
+ * write SERVER KEY SEED FIRST   puts, updates and deletes until the server is gone. Before each
+ * change it prints "try put ID N" or "try del ID", after its acknowledgement "ack put ID N" or "ack
+ * del ID". check SERVER KEY              reads ids from standard input; prints "ID N", or "ID -"
+ * for one that is not there.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,13 +19,14 @@
 struct writer {
     struct al_client *client;
     struct al_seeded_random random;
-    uint64_t next; /* value of the next put */
+    uint64_t next;        /* value of the next put */
     uint64_t batch_first; /* value of the first item of the stream */
 };
 
 static void say(const char *fmt, ...) AL_PRINTF(1, 2);
 
-/* One line, one write: lines of two threads do not mix, and nothing waits in a buffer when the process dies. */
+/* One line, one write: lines of two threads do not mix, and nothing waits in a buffer when the
+ * process dies. */
 static void say(const char *fmt, ...)
 {
     char line[256];

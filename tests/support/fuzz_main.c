@@ -1,7 +1,9 @@
-/* fuzz_main.c - runs a fuzz target without a fuzzing engine: seeded mutations of its corpus for a few seconds.
+/* fuzz_main.c - runs a fuzz target without a fuzzing engine: seeded mutations of its corpus for a
+ * few seconds.
  *
- * usage: PROGRAM SECONDS [FILE|FOLDER]...     the seed is AL_SEED or the clock, and is printed; a crash leaves the input that
- * caused it as crash-<program>-<seed> in the current folder. A campaign uses clang's libFuzzer with the same targets (tools/fuzz.sh).
+ * usage: PROGRAM SECONDS [FILE|FOLDER]...     the seed is AL_SEED or the clock, and is printed; a
+ * crash leaves the input that caused it as crash-<program>-<seed> in the current folder. A campaign
+ * uses clang's libFuzzer with the same targets (tools/fuzz.sh).
  */
 #include <dirent.h>
 #include <signal.h>

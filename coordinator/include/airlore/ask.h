@@ -1,8 +1,9 @@
 /* airlore/ask.h - an answer made of sentences of the sources, each cited; or none.
  *
- * Extractive: the best hits' chunks are split into sentences; a sentence scores by the idf mass of the question's terms that it has and by
- * the cosine of its vector to the question's; the best are taken, without repeating each other, in the order of their
- * sources. Below the threshold of relevance the answer is that it does not know.
+ * Extractive: the best hits' chunks are split into sentences; a sentence scores by the idf mass of
+ * the question's terms that it has and by the cosine of its vector to the question's; the best are
+ * taken, without repeating each other, in the order of their sources. Below the threshold of
+ * relevance the answer is that it does not know.
  *
  * Thread: any thread. Blocks on shards.
  */
@@ -16,7 +17,7 @@
 
 struct al_ask_options {
     struct al_query query; /* text is the question; k: how many documents are looked at (1 to 50) */
-    double min_relevance; /* NAN: AL_ASK_RELEVANCE_DEFAULT */
+    double min_relevance;  /* NAN: AL_ASK_RELEVANCE_DEFAULT */
     uint32_t sentences_max; /* 1 to 20 */
 };
 
@@ -26,17 +27,20 @@ struct al_answer_sentence {
 };
 
 struct al_answer {
-    struct al_str text; /* the sentences with their citations: "... [1] ... [2]"; when abstained: says so */
+    struct al_str
+        text; /* the sentences with their citations: "... [1] ... [2]"; when abstained: says so */
     bool abstained;
     double relevance; /* that some source answers, in [0, 1] */
     struct al_answer_sentence *sentences;
     size_t n_sentences;
-    const struct al_hit **sources; /* cited ones, numbered from 1 in this order; the nearest ones when abstained */
+    const struct al_hit *
+        *sources; /* cited ones, numbered from 1 in this order; the nearest ones when abstained */
     size_t n_sources;
 };
 
 /* Answer. *ret in the arena. Errors of al_query_run; QUERY_EMPTY. */
-AL_NODISCARD enum al_code al_ask(const struct al_query_context *ctx, const struct al_ask_options *opt,
-                                 struct al_arena *a, struct al_answer *ret, struct al_err *err);
+AL_NODISCARD enum al_code al_ask(const struct al_query_context *ctx,
+                                 const struct al_ask_options *opt, struct al_arena *a,
+                                 struct al_answer *ret, struct al_err *err);
 
 #endif

@@ -1,7 +1,9 @@
-/* airlore/coordinator.h - the part of the server that clients talk to: authentication, the public services, jobs.
+/* airlore/coordinator.h - the part of the server that clients talk to: authentication, the public
+ * services, jobs.
  *
  * Thread:    any thread.
- * Lifecycle: create -> register (services and hooks) -> ... -> stop (ends jobs) -> destroy, after the rpc server has stopped.
+ * Lifecycle: create -> register (services and hooks) -> ... -> stop (ends jobs) -> destroy, after
+ * the rpc server has stopped.
  */
 #ifndef AIRLORE_COORDINATOR_H
 #define AIRLORE_COORDINATOR_H

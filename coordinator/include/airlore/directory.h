@@ -1,7 +1,9 @@
-/* airlore/directory.h - who there is: teams, deployments, keys, quotas; and what a credential may see.
+/* airlore/directory.h - who there is: teams, deployments, keys, quotas; and what a credential may
+ * see.
  *
- * Kept as rows of the system shard and cached in memory. A space is a number that one owner has: the community (1), each team,
- * each deployment. What a credential sees and where it writes follows from its key alone, never from a request field.
+ * Kept as rows of the system shard and cached in memory. A space is a number that one owner has:
+ * the community (1), each team, each deployment. What a credential sees and where it writes follows
+ * from its key alone, never from a request field.
  *
  * Thread: any thread (internally locked).
  */
@@ -17,7 +19,12 @@
 #define AL_READABLE_TEAMS_MAX 64u
 
 /* Roles are ordered: each includes the ones before. */
-enum al_role { AL_ROLE_READER = 1, AL_ROLE_CONTRIBUTOR = 2, AL_ROLE_REVIEWER = 3, AL_ROLE_ADMIN = 4 };
+enum al_role {
+    AL_ROLE_READER = 1,
+    AL_ROLE_CONTRIBUTOR = 2,
+    AL_ROLE_REVIEWER = 3,
+    AL_ROLE_ADMIN = 4
+};
 
 struct al_directory;
 
@@ -53,7 +60,8 @@ struct al_key {
     bool revoked;
     uint64_t revoked_ms; /* 0 when not known */
     struct al_quota quota;
-    char (*readable)[AL_NAME_BYTES_MAX + 1]; /* further teams it may read, in the arena it was given out with */
+    char (*readable)[AL_NAME_BYTES_MAX +
+                     1]; /* further teams it may read, in the arena it was given out with */
     size_t n_readable;
 };
 
@@ -82,7 +90,8 @@ AL_NODISCARD enum al_code al_directory_open(const struct al_directory_options *o
 /* Accepts NULL. */
 void al_directory_destroy(struct al_directory *d);
 
-/* Make a team; names are [a-z0-9][a-z0-9._-]{0,62}. AL_ALREADY_EXISTS/NAME_TAKEN, AL_INVALID_ARGUMENT/BAD_FORMAT. */
+/* Make a team; names are [a-z0-9][a-z0-9._-]{0,62}. AL_ALREADY_EXISTS/NAME_TAKEN,
+ * AL_INVALID_ARGUMENT/BAD_FORMAT. */
 AL_NODISCARD enum al_code al_directory_add_team(struct al_directory *d, const char *name,
                                                 struct al_team *ret, struct al_err *err);
 
@@ -108,7 +117,8 @@ AL_NODISCARD enum al_code al_directory_list_deployments(struct al_directory *d, 
                                                         struct al_deployment **ret, size_t *ret_n,
                                                         struct al_err *err);
 
-/* Make a key from what `want` says (team, deployment, role, note, expiry, quota, readable; id and times are set here). The full key
+/* Make a key from what `want` says (team, deployment, role, note, expiry, quota, readable; id and
+ * times are set here). The full key
  * ("al_<id>_<secret>") goes into ret_text and nowhere else: only a hash of the secret is kept. */
 AL_NODISCARD enum al_code al_directory_add_key(struct al_directory *d, const struct al_key *want,
                                                char ret_text[AL_KEY_TEXT_MAX], struct al_key *ret,
@@ -119,17 +129,23 @@ AL_NODISCARD enum al_code al_directory_list_keys(struct al_directory *d, const c
                                                  struct al_arena *a, struct al_key **ret,
                                                  size_t *ret_n, struct al_err *err);
 
-/* From now on the key is refused; a second time is no error. AL_NOT_FOUND; AL_FAILED_PRECONDITION, reason LAST_ONE: it is the
- * last admin key of the team "default" that is valid. */
+/* From now on the key is refused; a second time is no error. AL_NOT_FOUND; AL_FAILED_PRECONDITION,
+ * reason LAST_ONE: it is the last admin key of the team "default" that is valid. */
 AL_NODISCARD enum al_code al_directory_revoke_key(struct al_directory *d, const char *id,
                                                   struct al_err *err);
+
+/* The same for a key whose text nobody got, because it could not be handed over: also when it is the
+ * last one. */
+AL_NODISCARD enum al_code al_directory_drop_key(struct al_directory *d, const char *id,
+                                                struct al_err *err);
 
 /* Change a key's quota. */
 AL_NODISCARD enum al_code al_directory_set_quota(struct al_directory *d, const char *id,
                                                  const struct al_quota *q, struct al_err *err);
 
-/* Who sends this key? *ret in the arena. AL_UNAUTHENTICATED, reason KEY_INVALID, for all of: malformed, unknown, wrong secret; nothing
- * tells which. KEY_REVOKED, KEY_EXPIRED: only when the secret is right. Constant time in the secret. */
+/* Who sends this key? *ret in the arena. AL_UNAUTHENTICATED, reason KEY_INVALID, for all of:
+ * malformed, unknown, wrong secret; nothing tells which. KEY_REVOKED, KEY_EXPIRED: only when the
+ * secret is right. Constant time in the secret. */
 AL_NODISCARD enum al_code al_directory_authenticate(struct al_directory *d, struct al_str key_text,
                                                     struct al_arena *a,
                                                     const struct al_credential **ret,
@@ -146,17 +162,18 @@ AL_NODISCARD enum al_code al_directory_get_key(struct al_directory *d, const cha
                                                struct al_arena *a, struct al_key *ret,
                                                struct al_err *err);
 
-/* Resource name of a space: "community", "teams/{team}", "teams/{team}/deployments/{deployment}"; "" when unknown. In the
- * arena; NULL when out of memory. */
+/* Resource name of a space: "community", "teams/{team}", "teams/{team}/deployments/{deployment}";
+ * "" when unknown. In the arena; NULL when out of memory. */
 AL_NODISCARD const char *al_directory_space_name(struct al_directory *d, uint32_t space,
                                                  struct al_arena *a);
 
-/* The space of a resource name. AL_NOT_FOUND, reason TEAM_NOT_FOUND or DEPLOYMENT_NOT_FOUND; AL_INVALID_ARGUMENT, reason
- * BAD_FORMAT. */
+/* The space of a resource name. AL_NOT_FOUND, reason TEAM_NOT_FOUND or DEPLOYMENT_NOT_FOUND;
+ * AL_INVALID_ARGUMENT, reason BAD_FORMAT. */
 AL_NODISCARD enum al_code al_directory_find_space(struct al_directory *d, struct al_str name,
                                                   uint32_t *ret, struct al_err *err);
 
-/* Refuse what the key's role does not allow: AL_PERMISSION_DENIED, reason ROLE_MISSING, message names the role. */
+/* Refuse what the key's role does not allow: AL_PERMISSION_DENIED, reason ROLE_MISSING, message
+ * names the role. */
 AL_NODISCARD enum al_code al_credential_require(const struct al_credential *c, enum al_role role,
                                                 struct al_err *err);
 

@@ -1,11 +1,12 @@
-/* airlore/jobs.h - long-running work: submitted with the caller's id, run in order per class, watched, cancelled, paused.
+/* airlore/jobs.h - long-running work: submitted with the caller's id, run in order per class,
+ * watched, cancelled, paused.
  *
- * Order and ownership are in the coordination store (airlore/coord.h), records and results in the system shard. Execution is at least
- * once, so that a job's function must bear to be started again; a job that was running when the process died is queued
- * again at the next start, up to 3 attempts.
+ * Order and ownership are in the coordination store (airlore/coord.h), records and results in the
+ * system shard. Execution is at least once, so that a job's function must bear to be started again;
+ * a job that was running when the process died is queued again at the next start, up to 3 attempts.
  *
- * Thread:    any thread (internally locked). Job functions run on the runner's own threads, one job of a class at a time.
- * Lifecycle: create -> add_kind* -> start -> ... -> stop -> destroy.
+ * Thread:    any thread (internally locked). Job functions run on the runner's own threads, one job
+ * of a class at a time. Lifecycle: create -> add_kind* -> start -> ... -> stop -> destroy.
  */
 #ifndef AIRLORE_JOBS_H
 #define AIRLORE_JOBS_H
@@ -42,7 +43,7 @@ enum al_job_class {
 
 /* A job as it stands; views live in the arena it was read into. */
 struct al_job {
-    struct al_str id; /* [a-z0-9][a-z0-9._-]{0,63} */
+    struct al_str id;   /* [a-z0-9][a-z0-9._-]{0,63} */
     struct al_str type; /* "verify", "compact", "reembed" */
     enum al_job_class job_class;
     enum al_job_state state;
@@ -52,9 +53,9 @@ struct al_job {
     uint64_t started_ms;
     uint64_t ended_ms;
     uint32_t attempt;
-    double done; /* 0 to 1 */
+    double done;           /* 0 to 1 */
     struct al_str message; /* of the progress */
-    struct al_str error; /* of a failed one: "CODE/REASON: message" */
+    struct al_str error;   /* of a failed one: "CODE/REASON: message" */
     int error_code;
     struct al_kv *results;
     size_t n_results;
@@ -63,7 +64,8 @@ struct al_job {
     uint64_t version; /* grows with every change */
 };
 
-/* What a kind of job does. run returns AL_OK, AL_CANCELLED after al_job_is_cancelled said so, or fails. */
+/* What a kind of job does. run returns AL_OK, AL_CANCELLED after al_job_is_cancelled said so, or
+ * fails. */
 struct al_job_kind {
     const char *type;
     enum al_job_class job_class;
@@ -72,7 +74,7 @@ struct al_job_kind {
 };
 
 struct al_jobs_options {
-    struct al_coord *coord; /* borrowed */
+    struct al_coord *coord;       /* borrowed */
     struct al_shard_port *system; /* borrowed */
     struct al_clock *clock;
     struct al_random *random;
@@ -97,12 +99,12 @@ void al_jobs_stop(struct al_jobs *j);
 /* Accepts NULL. */
 void al_jobs_destroy(struct al_jobs *j);
 
-/* Queue a job. id "" makes one. The same id, type and args again: the job that is there (a retry); other ones: AL_ALREADY_EXISTS,
- * reason ID_REUSED. AL_INVALID_ARGUMENT, reasons BAD_NAME and UNKNOWN_JOB_TYPE; AL_RESOURCE_EXHAUSTED, reason QUEUE_FULL, beyond 1,000 queued. */
+/* Queue a job. id "" makes one. The same id, type and args again: the job that is there (a retry);
+ * other ones: AL_ALREADY_EXISTS, reason ID_REUSED. AL_INVALID_ARGUMENT, reasons BAD_NAME and
+ * BAD_ENUM; AL_RESOURCE_EXHAUSTED, reason QUEUE_FULL, beyond 1,000 queued. */
 AL_NODISCARD enum al_code al_jobs_submit(struct al_jobs *j, const char *type, struct al_str id,
-                                         struct al_str team, struct al_str args,
-                                         struct al_arena *a, struct al_job *ret,
-                                         struct al_err *err);
+                                         struct al_str team, struct al_str args, struct al_arena *a,
+                                         struct al_job *ret, struct al_err *err);
 
 /* AL_NOT_FOUND, reason JOB_NOT_FOUND. */
 AL_NODISCARD enum al_code al_jobs_get(struct al_jobs *j, struct al_str id, struct al_arena *a,
@@ -112,7 +114,8 @@ AL_NODISCARD enum al_code al_jobs_get(struct al_jobs *j, struct al_str id, struc
 AL_NODISCARD enum al_code al_jobs_list(struct al_jobs *j, struct al_arena *a, struct al_job **ret,
                                        size_t *ret_n, struct al_err *err);
 
-/* Wait until the job's version exceeds `version` or the deadline; then as al_jobs_get (AL_OK also when nothing changed). */
+/* Wait until the job's version exceeds `version` or the deadline; then as al_jobs_get (AL_OK also
+ * when nothing changed). */
 AL_NODISCARD enum al_code al_jobs_wait(struct al_jobs *j, struct al_str id, uint64_t version,
                                        uint64_t deadline_ns, struct al_arena *a, struct al_job *ret,
                                        struct al_err *err);

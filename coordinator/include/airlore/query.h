@@ -1,10 +1,13 @@
-/* airlore/query.h - one search over many shards: statistics, legs, merge, fusion, distinct documents.
+/* airlore/query.h - one search over many shards: statistics, legs, merge, fusion, distinct
+ * documents.
  *
- * Ranking does not depend on how documents are spread over shards: term statistics are global over the spaces the reader may see, legs
- * are ranked after the merge, missing leg scores of the candidate union are fetched, ties are broken by id.
+ * Ranking does not depend on how documents are spread over shards: term statistics are global over
+ * the spaces the reader may see, legs are ranked after the merge, missing leg scores of the
+ * candidate union are fetched, ties are broken by id.
  *
- * Fusion: min-max with fixed minima (BM25 0, cosine 0) and each leg's maximum after the merge, weight of the vector leg 0.4 (measured:
- * docs/retrieval.md); reciprocal rank fusion (Cormack, Clarke, Buettcher 2009, k = 60) on request.
+ * Fusion: min-max with fixed minima (BM25 0, cosine 0) and each leg's maximum after the merge,
+ * weight of the vector leg 0.4 (measured: docs/retrieval.md); reciprocal rank fusion (Cormack,
+ * Clarke, Buettcher 2009, k = 60) on request.
  *
  * Thread: any thread. Blocks on shards: call from a worker.
  */
@@ -23,21 +26,22 @@ enum al_fusion { AL_FUSION_MIN_MAX = 1, AL_FUSION_RRF = 2 };
 #define AL_QUERY_TERMS_MAX 512u
 
 struct al_query {
-    struct al_str text; /* at most AL_QUERY_TEXT_BYTES_MAX; may be empty when a vector is given */
+    struct al_str text;  /* at most AL_QUERY_TEXT_BYTES_MAX; may be empty when a vector is given */
     const float *vector; /* the caller's own; NULL: embed the text */
-    size_t n_vector; /* must be the dimension, finite, not all zeros: DIMENSION_MISMATCH, NOT_FINITE */
-    uint32_t k; /* 1 to 1,000: K_OUT_OF_RANGE */
+    size_t
+        n_vector; /* must be the dimension, finite, not all zeros: DIMENSION_MISMATCH, NOT_FINITE */
+    uint32_t k;   /* 1 to 1,000: K_OUT_OF_RANGE */
     uint32_t text_depth; /* candidates of each leg, at most 10,000; 0: max(100, 4k) */
     uint32_t vector_depth;
-    uint32_t ef; /* breadth of the graph search; 0: default */
+    uint32_t ef;     /* breadth of the graph search; 0: default */
     bool all_chunks; /* hits are chunks: a document may come several times */
     enum al_search_mode mode;
     enum al_fusion fusion;
-    float vector_weight; /* 0 to 1; NAN: 0.4 */
+    float vector_weight;  /* 0 to 1; NAN: 0.4 */
     struct al_str filter; /* BAD_FILTER */
-    double min_score; /* of relevance; 0: none */
+    double min_score;     /* of relevance; 0: none */
     bool explain;
-    bool exact; /* scan all vectors */
+    bool exact;             /* scan all vectors */
     uint32_t snippet_bytes; /* 0: 240 */
     const uint32_t *spaces; /* what the credential may see */
     size_t n_spaces;
@@ -53,11 +57,11 @@ struct al_explain_term {
 
 struct al_hit {
     const struct al_doc *doc; /* attributes, in the arena; body and chunks are left out */
-    uint32_t chunk; /* the best one */
-    struct al_str text; /* of that chunk */
-    struct al_str heading; /* above that chunk */
-    double score; /* fused in [0, 1] for hybrid; cosine or BM25 for a single leg */
-    double relevance; /* calibrated, in [0, 1] */
+    uint32_t chunk;           /* the best one */
+    struct al_str text;       /* of that chunk */
+    struct al_str heading;    /* above that chunk */
+    double score;             /* fused in [0, 1] for hybrid; cosine or BM25 for a single leg */
+    double relevance;         /* calibrated, in [0, 1] */
     double coverage; /* share of the query's idf mass that the chunk has, question words aside */
     struct al_snippet snippet;
     double text_score; /* the two legs, with ranks from 1 (0: not among the leg's candidates) */
@@ -72,7 +76,7 @@ struct al_query_result {
     struct al_hit *hits; /* distinct documents (chunks when all_chunks), best first */
     size_t n_hits;
     double relevance; /* of the best hit; 0 without hits */
-    double text_max; /* maxima that min-max fusion scaled by */
+    double text_max;  /* maxima that min-max fusion scaled by */
     double vector_max;
     double vector_weight; /* in use */
     struct al_str *terms; /* of the query, for highlighting */
@@ -84,8 +88,8 @@ struct al_query_context {
     const struct al_embedder *embedder;
 };
 
-/* Search. *ret in the arena. Errors as said at the fields, AL_DEADLINE_EXCEEDED, and those of the shards. A text without any term and
- * without a vector gives no hits. */
+/* Search. *ret in the arena. Errors as said at the fields, AL_DEADLINE_EXCEEDED, and those of the
+ * shards. A text without any term and without a vector gives no hits. */
 AL_NODISCARD enum al_code al_query_run(const struct al_query_context *ctx, const struct al_query *q,
                                        struct al_arena *a, struct al_query_result *ret,
                                        struct al_err *err);

@@ -1,7 +1,8 @@
 /* airlore/shard_port.h - a shard as its users see it, wherever it lives.
  *
- * Coordinators reach shards through this table only: al_shard_port_local wraps a shard of this process; a remote one speaks the
- * Node service. The functions mean exactly what shard.h says of the function of the same name.
+ * Coordinators reach shards through this table only: al_shard_port_local wraps a shard of this
+ * process; a remote one speaks the Node service. The functions mean exactly what shard.h says of
+ * the function of the same name.
  *
  * Thread: any thread.
  */
@@ -55,7 +56,8 @@ struct al_shard_port {
     const struct al_shard_port_ops *ops;
 };
 
-/* A port on a shard of this process. s borrowed: it outlives the port. *ret owned: ret->ops->destroy. */
+/* A port on a shard of this process. s borrowed: it outlives the port. *ret owned:
+ * ret->ops->destroy. */
 AL_NODISCARD enum al_code al_shard_port_local(struct al_shard *s, struct al_mem *mem,
                                               struct al_shard_port **ret, struct al_err *err);
 

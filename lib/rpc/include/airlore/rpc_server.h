@@ -24,9 +24,9 @@
  * An error goes to the client as status code and message, with the stable reason in the trailers
  * `airlore-reason` and `grpc-status-details-bin` (google.rpc.Status with google.rpc.ErrorInfo,
  * domain "airlore") and the id in `x-request-id`. Reasons of the server's own: QUEUE_FULL,
- * TOO_MANY_CALLS, TOO_MANY_STREAMS, REQUEST_MEMORY, MESSAGE_TOO_LARGE (RESOURCE_EXHAUSTED),
- * DRAINING (UNAVAILABLE), BAD_MESSAGE (INVALID_ARGUMENT), UNKNOWN_METHOD and NOT_IMPLEMENTED_YET
- * (UNIMPLEMENTED). Compressed messages are not accepted (UNIMPLEMENTED).
+ * QUEUE_FULL, QUEUE_FULL, MEMORY_LIMIT, MESSAGE_TOO_LARGE (RESOURCE_EXHAUSTED),
+ * DRAINING (UNAVAILABLE), MESSAGE_MALFORMED (INVALID_ARGUMENT), METHOD_UNKNOWN and
+ * NOT_IMPLEMENTED_YET (UNIMPLEMENTED). Compressed messages are not accepted (UNIMPLEMENTED).
  *
  * Thread:    al_rpc_server_*: serialized by the caller; set_health, calls and close from any
  * thread. A call belongs to the thread that runs its handler; al_rpc_call_is_cancelled and
@@ -239,7 +239,7 @@ void *al_rpc_call_user(const struct al_rpc_call *call);
 
 /* Next message of the client's stream: *ret_msg is valid until the next al_rpc_read, NULL when the
  * client has half-closed. Blocks until there is one. Errors: AL_CANCELLED or AL_DEADLINE_EXCEEDED
- * (the call is over), AL_INVALID_ARGUMENT with reason BAD_MESSAGE (undecodable),
+ * (the call is over), AL_INVALID_ARGUMENT with reason MESSAGE_MALFORMED (undecodable),
  * AL_RESOURCE_EXHAUSTED (memory). Return it: nothing more can be read. */
 AL_NODISCARD enum al_code al_rpc_read(struct al_rpc_call *call, ProtobufCMessage **ret_msg,
                                       struct al_err *err);
