@@ -2,6 +2,7 @@
  *
  *   LOCK        held while a server runs (advisory lock of the kernel: it goes with the process)
  *   format      "airlore-data 1" and the number of shards
+ *   created     left once all shards were opened; from then on none is made anew (shard_set.c)
  *   admin.key   see admin_key.h
  *   shards/0000 and so on, system
  *

@@ -55,6 +55,7 @@ struct al_shard_set {
     struct al_mem *mem;
     struct member *members; /* documents first, the system's last */
     size_t n_members;
+    bool had_shards;              /* all of them were opened before: none is made anew */
     struct al_shard_port **ports; /* of the router */
     struct al_router router;
     struct series *series;
@@ -75,6 +76,7 @@ static enum al_code open_member(const struct al_shard_set_options *opt, struct a
                                  .scan_rows_max = (uint32_t)s->shard_scan_rows,
                                  .min_free_bytes = s->shard_min_free_bytes,
                                  .write_id_ttl_ms = s->shard_write_id_ttl_ms,
+                                 .must_exist = set->had_shards,
                                  .background = true,
                                  .mem = opt->mem,
                                  .disk = opt->disk,
@@ -182,6 +184,38 @@ static enum al_code allocate(struct al_shard_set *set, size_t n_shards, struct a
     return AL_OK;
 }
 
+/* DATA/created: there once all shards were opened. */
+static enum al_code look_for_mark(const struct al_shard_set_options *opt, struct al_shard_set *set,
+                                  struct al_err *err)
+{
+    char path[4200];
+    uint64_t n = 0;
+    AL_TRY(al_data_folder_path(opt->folder, "created", path, sizeof path, err));
+    struct al_err e = {.code = AL_OK};
+    enum al_code code = opt->disk->ops->size(opt->disk, path, &n, &e);
+    set->had_shards = code == AL_OK;
+    if (code == AL_OK || code == AL_NOT_FOUND)
+        return AL_OK;
+    if (err)
+        *err = e;
+    return code;
+}
+
+/* Without it (a full disk) the marks of the shards themselves still hold; the next start leaves it.
+ */
+static void leave_mark(const struct al_shard_set_options *opt, const struct al_shard_set *set)
+{
+    char path[4200];
+    struct al_err err = {.code = AL_OK};
+    if (set->had_shards)
+        return;
+    enum al_code code = al_data_folder_path(opt->folder, "created", path, sizeof path, &err);
+    if (code == AL_OK)
+        code = al_disk_write_file(opt->disk, path, AL_STR("airlore-shards 1\n"), 0600, &err);
+    if (code != AL_OK)
+        al_log_err(opt->log, AL_LOG_WARN, "shards.mark", &err);
+}
+
 enum al_code al_shard_set_open(const struct al_shard_set_options *opt, struct al_shard_set **ret,
                                struct al_err *err)
 {
@@ -191,7 +225,9 @@ enum al_code al_shard_set_open(const struct al_shard_set_options *opt, struct al
     set->mem = opt->mem;
     size_t n_shards = opt->settings->shards;
     AL_TRY(allocate(set, n_shards, err));
+    AL_TRY(look_for_mark(opt, set, err));
     AL_TRY(open_all(opt, set, err));
+    leave_mark(opt, set);
     for (size_t i = 0; i < n_shards; i++)
         set->ports[i] = set->members[i].port;
     set->router = (struct al_router){.shards = set->ports, .n_shards = n_shards};

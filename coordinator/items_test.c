@@ -95,33 +95,33 @@ static void test_get_and_delete_stay_in_reach(void **state)
     core_close(&t.core);
 }
 
+static enum al_code promote(const struct al_items_context *ctx, const struct al_credential *cred,
+                            struct al_str digest, struct al_arena *a, struct al_promotion *ret,
+                            struct al_err *err)
+{
+    struct al_promote_request req = {.id = AL_STR("s1"), .digest = digest};
+    return al_items_promote(ctx, cred, &req, a, ret, err);
+}
+
 static void test_promotion_needs_the_digest_of_what_is_shared(void **state)
 {
     (void)state;
     struct two t;
     struct al_err err = {0};
     struct al_promotion p;
-    struct al_token token;
     struct al_arena *a = &t.core.arena;
     two_open(&t);
-    AL_CHECK_OK(al_items_promote(&t.ctx, t.red, AL_STR("s1"), 0, AL_STR(""), a, &p, &token, &err),
-                err);
+    AL_CHECK_OK(promote(&t.ctx, t.red, AL_STR(""), a, &p, &err), err);
     struct al_str digest = p.digest;
     assert_false(p.promoted);
     assert_int_equal(found_by(&t, t.blue), 0);
-    assert_int_equal(
-        al_items_promote(&t.ctx, t.red, AL_STR("s1"), 0, AL_STR("0123"), a, &p, &token, &err),
-        AL_FAILED_PRECONDITION);
+    assert_int_equal(promote(&t.ctx, t.red, AL_STR("0123"), a, &p, &err), AL_FAILED_PRECONDITION);
     assert_string_equal(err.reason, "PREVIEW_STALE");
-    assert_int_equal(al_items_promote(&t.ctx, t.blue, AL_STR("s1"), 0, digest, a, &p, &token, &err),
-                     AL_NOT_FOUND);
+    assert_int_equal(promote(&t.ctx, t.blue, digest, a, &p, &err), AL_NOT_FOUND);
     put(&t, t.red, "s1", "The zebrafish warehouse was changed meanwhile.");
-    assert_int_equal(al_items_promote(&t.ctx, t.red, AL_STR("s1"), 0, digest, a, &p, &token, &err),
-                     AL_FAILED_PRECONDITION);
-    AL_CHECK_OK(al_items_promote(&t.ctx, t.red, AL_STR("s1"), 0, AL_STR(""), a, &p, &token, &err),
-                err);
-    AL_CHECK_OK(al_items_promote(&t.ctx, t.red, AL_STR("s1"), 0, p.digest, a, &p, &token, &err),
-                err);
+    assert_int_equal(promote(&t.ctx, t.red, digest, a, &p, &err), AL_FAILED_PRECONDITION);
+    AL_CHECK_OK(promote(&t.ctx, t.red, AL_STR(""), a, &p, &err), err);
+    AL_CHECK_OK(promote(&t.ctx, t.red, p.digest, a, &p, &err), err);
     assert_true(p.promoted);
     assert_int_equal(found_by(&t, t.blue), 1);
     assert_int_equal(found_by(&t, t.red), 1); /* the copy of one's own is not shown twice */
@@ -137,10 +137,8 @@ static void test_the_community_sees_a_pseudonym_until_withdrawn(void **state)
     struct al_token token;
     struct al_arena *a = &t.core.arena;
     two_open(&t);
-    AL_CHECK_OK(al_items_promote(&t.ctx, t.red, AL_STR("s1"), 0, AL_STR(""), a, &p, &token, &err),
-                err);
-    AL_CHECK_OK(al_items_promote(&t.ctx, t.red, AL_STR("s1"), 0, p.digest, a, &p, &token, &err),
-                err);
+    AL_CHECK_OK(promote(&t.ctx, t.red, AL_STR(""), a, &p, &err), err);
+    AL_CHECK_OK(promote(&t.ctx, t.red, p.digest, a, &p, &err), err);
     struct al_query_result r =
         core_search(&t.core, "zebrafish", AL_MODE_HYBRID, 10, t.blue->spaces, t.blue->n_spaces);
     assert_int_equal(r.n_hits, 1);
@@ -161,12 +159,9 @@ static void share(struct two *t, const struct al_credential *cred)
 {
     struct al_err err = {0};
     struct al_promotion p;
-    struct al_token token;
     struct al_arena *a = &t->core.arena;
-    AL_CHECK_OK(al_items_promote(&t->ctx, cred, AL_STR("s1"), 0, AL_STR(""), a, &p, &token, &err),
-                err);
-    AL_CHECK_OK(al_items_promote(&t->ctx, cred, AL_STR("s1"), 0, p.digest, a, &p, &token, &err),
-                err);
+    AL_CHECK_OK(promote(&t->ctx, cred, AL_STR(""), a, &p, &err), err);
+    AL_CHECK_OK(promote(&t->ctx, cred, p.digest, a, &p, &err), err);
 }
 
 static void test_a_renamed_team_leaves_no_copy_behind(void **state)

@@ -126,6 +126,7 @@ static enum al_code rows_get(struct al_shard_port *p, uint8_t table, uint32_t sp
     return c;
 }
 
+// NOLINTNEXTLINE(readability-function-size): what is left of the port's
 static enum al_code scan_locked(struct rows *s, struct al_str after, uint32_t limit,
                                 struct al_arena *a, struct al_row *out, size_t *ret_n,
                                 struct al_err *err)

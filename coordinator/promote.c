@@ -70,17 +70,17 @@ static void digest_hex(const struct al_buf *b, char ret[33])
 
 /* The copy as the community will see it, and the digest of exactly that. */
 static enum al_code make_copy(const struct al_items_context *ctx, const struct al_credential *cred,
-                              struct al_str id, uint32_t space, struct al_arena *a,
-                              struct al_doc *ret_source, struct al_promotion *ret,
-                              struct al_err *err)
+                              const struct al_promote_request *req, struct al_arena *a,
+                              struct al_promotion *ret, struct al_err *err)
 {
+    struct al_str id = req->id;
     struct al_doc d;
-    AL_TRY(al_items_get(ctx, cred, id, space, false, a, &d, err));
+    AL_TRY(al_items_get(ctx, cred, id, req->space, false, a, &d, err));
     if (d.visibility == AL_VIS_COMMUNITY || !al_str_is(d.team, cred->key->team))
         return AL_FAIL_R(err, AL_NOT_FOUND, "ITEM_NOT_FOUND",
                          "item: '" AL_STR_FMT "' is not one of your team's",
                          AL_STR_ARG(al_str_sub(id, 0, 100)));
-    *ret_source = d;
+    ret->source_space = d.space;
     const char *owner = cred->team_named ? cred->key->team : cred->pseudonym;
     char *shared_id = al_arena_printf(a, "%s/" AL_STR_FMT, owner, AL_STR_ARG(id));
     if (!shared_id)
@@ -175,37 +175,35 @@ static enum al_code drop_former(const struct al_items_context *ctx, uint32_t spa
 }
 
 enum al_code al_items_promote(const struct al_items_context *ctx, const struct al_credential *cred,
-                              struct al_str id, uint32_t space, struct al_str digest,
-                              struct al_arena *a, struct al_promotion *ret,
-                              struct al_token *ret_token, struct al_err *err)
+                              const struct al_promote_request *req, struct al_arena *a,
+                              struct al_promotion *ret, struct al_err *err)
 {
     AL_TRY(al_credential_require(cred, AL_ROLE_CONTRIBUTOR, err));
     struct al_promotion p = {0};
-    struct al_doc source = {0};
-    AL_TRY(make_copy(ctx, cred, id, space, a, &source, &p, err));
-    AL_TRY(al_token_init(ctx->router, a, ret_token, err));
-    if (!digest.n) {
+    AL_TRY(make_copy(ctx, cred, req, a, &p, err));
+    AL_TRY(al_token_init(ctx->router, a, &p.token, err));
+    if (!req->digest.n) {
         *ret = p;
         return AL_OK;
     }
-    if (!al_str_eq(digest, p.digest))
+    if (!al_str_eq(req->digest, p.digest))
         return AL_FAIL_R(
             err, AL_FAILED_PRECONDITION, "PREVIEW_STALE",
             "promote: the item has changed since that preview, or the digest is another "
             "one's; look at a new preview");
     AL_TRY(al_doc_embed(&p.doc, ctx->embedder, a, err));
-    AL_TRY(drop_former(ctx, source.space, id, p.doc.id, a, err));
+    AL_TRY(drop_former(ctx, p.source_space, req->id, p.doc.id, a, err));
     /* first the record by which it can be withdrawn, then the copy: a crash between leaves a record
      * of nothing */
     struct al_op note = {.kind = AL_OP_PUT_ROW,
                          .table = AL_TABLE_PROMOTION,
-                         .space = source.space,
-                         .id = id,
+                         .space = p.source_space,
+                         .id = req->id,
                          .value = p.doc.id};
     AL_TRY(write_system_row(ctx, &note, a, err));
     struct al_op op = {.kind = AL_OP_PUT_DOC, .doc = &p.doc};
     enum al_outcome o = AL_OUTCOME_ABSENT;
-    AL_TRY(write_doc(ctx, &op, p.doc.id, a, &o, ret_token, err));
+    AL_TRY(write_doc(ctx, &op, p.doc.id, a, &o, &p.token, err));
     p.promoted = true;
     *ret = p;
     return AL_OK;

@@ -152,7 +152,7 @@ static enum al_code check_count(const char *what, size_t n, size_t max, struct a
 static enum al_code add_item(struct session *s, const Airlore__V1__IngestItem *m,
                              struct al_err *err)
 {
-    struct al_item it;
+    struct al_item it = {0};
     al_arena_reset(&s->item_arena);
     AL_TRY(convert_item(&s->item_arena, m, &it, err));
     struct al_err bad = {0};
@@ -233,7 +233,7 @@ static enum al_code read_options(struct session *s, struct al_target *ret,
 
 static enum al_code begin(struct session *s, struct al_err *err)
 {
-    struct al_target target;
+    struct al_target target = {0};
     Airlore__V1__IngestOptions o =
         AIRLORE__V1__INGEST_OPTIONS__INIT; /* valid until the next read */
     AL_TRY(read_options(s, &target, &o, err));

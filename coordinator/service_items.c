@@ -282,10 +282,9 @@ AL_UNARY(al_serve_promote_item)
                          (int)m->target);
     uint32_t space;
     struct al_promotion p;
-    struct al_token t;
     AL_TRY(al_resolve_space(c, al_call_credential(call), m->space, &space, err));
-    AL_TRY(al_items_promote(&ic, al_call_credential(call), al_str_c(m->id), space,
-                            al_str_c(m->confirm_digest), a, &p, &t, err));
+    struct al_promote_request what = {al_str_c(m->id), space, al_str_c(m->confirm_digest)};
+    AL_TRY(al_items_promote(&ic, al_call_credential(call), &what, a, &p, err));
     Airlore__V1__PromoteItemResponse *out =
         al_msg_new(a, &airlore__v1__promote_item_response__descriptor);
     if (!out)
@@ -297,7 +296,7 @@ AL_UNARY(al_serve_promote_item)
     out->item->redactions = p.redactions;
     out->promoted = p.promoted;
     out->digest = al_msg_str(a, p.promoted ? AL_STR("") : p.digest);
-    AL_TRY(al_token_text(c, &t, a, &out->token, err));
+    AL_TRY(al_token_text(c, &p.token, a, &out->token, err));
     *ret_reply = &out->base;
     return out->digest ? AL_OK : al_msg_no_memory(err);
 }

@@ -103,6 +103,7 @@ struct al_shard {
     char *dir;
     char *store_dir;
     char *segment_dir;
+    char *mark_path; /* the file that says that there was a store */
     char *embedder_id;
     uint8_t store_uuid[AL_REPL_UUID_BYTES];
 
@@ -115,6 +116,8 @@ struct al_shard {
     pthread_cond_t upkeep; /* the upkeep thread, and the applier when that is behind */
     bool has_locks;
 
+    bool has_mark;          /* before threads run, then apply_lock; so the next */
+    bool had_store;         /* a new one is never made */
     struct al_store *store; /* store_lock; NULL: could not be opened again */
     struct al_segset *segs;
 

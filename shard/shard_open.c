@@ -12,6 +12,7 @@
 #define MIN_FREE_BYTES (256ull << 20)
 #define WRITE_ID_TTL_MS (24ull * 3600 * 1000)
 #define REOPEN_AFTER_MS 1000u
+#define MARK_TEXT "airlore-shard 1\n"
 
 /* ---- flags ---- */
 
@@ -70,11 +71,52 @@ void al_shard_release_store(struct al_shard *s)
     pthread_rwlock_unlock(&s->store_lock);
 }
 
+static enum al_code visit_segment(void *u, const struct al_disk_entry *e, struct al_err *err)
+{
+    bool *found = u;
+    (void)err;
+    *found = *found || al_str_ends(al_str_c(e->name), AL_STR(".seg"));
+    return AL_OK;
+}
+
 static enum al_code open_store(struct al_shard *s, bool salvage, struct al_err *err)
 {
-    struct al_store_options opt = {
-        .dir = s->store_dir, .salvage = salvage, .mem = s->opt.mem, .log = s->opt.log};
+    struct al_store_options opt = {.dir = s->store_dir,
+                                   .salvage = salvage,
+                                   .must_exist = s->had_store,
+                                   .mem = s->opt.mem,
+                                   .log = s->opt.log};
     return s->opt.store->open(&opt, &s->store, err);
+}
+
+/* Whether there was a store before: the mark says so, or the segments, which are made from it. */
+static enum al_code look_for_mark(struct al_shard *s, struct al_err *err)
+{
+    struct al_disk *d = s->opt.disk;
+    struct al_err e = {0};
+    uint64_t n = 0;
+    enum al_code code = d->ops->size(d, s->mark_path, &n, &e);
+    if (code != AL_OK && code != AL_NOT_FOUND) {
+        if (err)
+            *err = e;
+        return code;
+    }
+    s->has_mark = code == AL_OK;
+    s->had_store = s->has_mark || s->opt.must_exist;
+    if (s->had_store)
+        return AL_OK;
+    return d->ops->list(d, s->segment_dir, visit_segment, &s->had_store, err);
+}
+
+/* Before the first write is taken: from now on a store that is not there was lost. */
+static enum al_code leave_mark(struct al_shard *s, struct al_err *err)
+{
+    s->had_store = true;
+    if (s->has_mark)
+        return AL_OK;
+    AL_TRY(al_disk_write_file(s->opt.disk, s->mark_path, AL_STR(MARK_TEXT), 0600, err));
+    s->has_mark = true;
+    return AL_OK;
 }
 
 /* A damaged store is opened for what can be read of it. */
@@ -132,6 +174,7 @@ static enum al_code reopen_store(struct al_shard *s, bool *ret_present, struct a
     AL_TRY(settle_unsettled(s, ret_present, err));
     if (is_read_only_for_good(s))
         return AL_OK;
+    AL_TRY(leave_mark(s, err));
     AL_TRY(al_shard_begin_epoch(s, err));
     return al_shard_apply_rest(s, err);
 }
@@ -248,6 +291,7 @@ static enum al_code alloc_shard(const struct al_shard_options *opt, struct al_sh
     AL_TRY(join_path(o.mem, opt->dir, "", &s->dir, err));
     AL_TRY(join_path(o.mem, opt->dir, "store", &s->store_dir, err));
     AL_TRY(join_path(o.mem, opt->dir, "segments", &s->segment_dir, err));
+    AL_TRY(join_path(o.mem, opt->dir, "created", &s->mark_path, err));
     AL_TRY(join_path(o.mem, opt->embedder_id, "", &s->embedder_id, err));
     s->opt.dir = s->dir;
     s->opt.embedder_id = s->embedder_id;
@@ -305,7 +349,9 @@ static enum al_code lead(struct al_shard *s, struct al_err *err)
         return AL_OK;
     }
     struct al_err e = {0};
-    enum al_code code = al_shard_begin_epoch(s, &e);
+    enum al_code code = leave_mark(s, &e);
+    if (code == AL_OK)
+        code = al_shard_begin_epoch(s, &e);
     if (code == AL_OK)
         code = al_shard_apply_rest(s, &e);
     if (code == AL_RESOURCE_EXHAUSTED && e.reason && strcmp(e.reason, "DISK_FULL") == 0) {
@@ -319,6 +365,7 @@ static enum al_code lead(struct al_shard *s, struct al_err *err)
 static enum al_code recover(struct al_shard *s, struct al_err *err)
 {
     struct al_err e = {0};
+    AL_TRY(look_for_mark(s, err));
     AL_TRY(open_store_somehow(s, err));
     AL_TRY(al_shard_load_format(s, err));
     AL_TRY(al_shard_load_log(s, err));
@@ -416,6 +463,7 @@ void al_shard_destroy(struct al_shard *s)
     al_mem_free(mem, s->dir);
     al_mem_free(mem, s->store_dir);
     al_mem_free(mem, s->segment_dir);
+    al_mem_free(mem, s->mark_path);
     al_mem_free(mem, s->embedder_id);
     if (s->has_locks)
         free_locks(s);

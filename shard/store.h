@@ -64,21 +64,25 @@ struct al_store {
 };
 
 struct al_store_options {
-    const char *dir;      /* created if absent (its parent must exist) */
+    const char *dir;      /* created if absent (its parent must exist), but see must_exist */
     uint64_t cache_bytes; /* 0: 16 MiB */
     bool salvage;         /* open what can be read of a damaged store; writes answer AL_DATA_LOSS */
+    bool must_exist;      /* never make a new one: AL_DATA_LOSS when it is not there */
     struct al_mem *mem;
     struct al_log *log;
 };
 
 /* open: AL_FAILED_PRECONDITION, reason IN_USE, when another process has it; reason FORMAT_TOO_NEW
  * when it holds families that are not known here; AL_DATA_LOSS, reason DATA_CORRUPT, when it cannot
- * be opened whole (then salvage may). */
+ * be opened whole (then salvage may), or must exist and does not. */
 struct al_store_factory {
     const char *name;
     enum al_code (*open)(const struct al_store_options *opt, struct al_store **ret,
                          struct al_err *err);
 };
+
+/* The error of a store that must exist and does not. */
+AL_NODISCARD enum al_code al_store_fail_missing(const char *dir, struct al_err *err);
 
 /* The RocksDB back end. */
 const struct al_store_factory *al_store_rocksdb(void);

@@ -512,6 +512,11 @@ static enum al_code mem_open(const struct al_store_options *opt, struct al_store
     m->mem = opt->mem;
     m->salvage = opt->salvage;
     pthread_mutex_lock(&registry_lock);
+    if (opt->must_exist && !disk_find(opt->dir)) {
+        pthread_mutex_unlock(&registry_lock);
+        al_mem_free(opt->mem, m);
+        return al_store_fail_missing(opt->dir, err);
+    }
     struct disk *d = disk_get(opt->dir);
     bool used = d->open && !opt->salvage;
     if (!used) {

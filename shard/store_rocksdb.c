@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <rocksdb/c.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -311,10 +312,15 @@ static const struct al_store_ops rdb_ops = {
     .destroy = rdb_destroy,
 };
 
-/* Options of the whole database; nothing runs while it is idle. */
-static void set_db_options(rocksdb_options_t *o, bool salvage)
+static bool may_create(const struct al_store_options *opt)
 {
-    rocksdb_options_set_create_if_missing(o, !salvage);
+    return !opt->salvage && !opt->must_exist;
+}
+
+/* Options of the whole database; nothing runs while it is idle. */
+static void set_db_options(rocksdb_options_t *o, bool salvage, bool may_create)
+{
+    rocksdb_options_set_create_if_missing(o, may_create);
     rocksdb_options_set_create_missing_column_families(o, !salvage);
     rocksdb_options_set_paranoid_checks(o, !salvage);
     rocksdb_options_set_wal_recovery_mode(o,
@@ -362,7 +368,7 @@ static void make_options(struct rdb *r, const struct al_store_options *opt)
     r->cache = rocksdb_cache_create_lru(opt->cache_bytes ? opt->cache_bytes : CACHE_BYTES);
     for (int f = 0; f < AL_FAMILY_COUNT; f++) {
         r->options[f] = rocksdb_options_create();
-        set_db_options(r->options[f], opt->salvage);
+        set_db_options(r->options[f], opt->salvage, may_create(opt));
         set_family_options(r->options[f], (enum al_family)f, r->cache);
     }
     r->get_options = rocksdb_readoptions_create();
@@ -393,10 +399,28 @@ static enum al_code open_database(struct rdb *r, const char *dir, struct al_err 
     return fail_open(text, dir, err);
 }
 
+/* CURRENT names the list of a database's files: without it RocksDB sees no database, whatever else
+ * is in the folder. */
+static enum al_code check_there(const char *dir, struct al_err *err)
+{
+    char path[4300];
+    struct stat st;
+    int n = snprintf(path, sizeof(path), "%s/CURRENT", dir);
+    if (n < 0 || (size_t)n >= sizeof(path))
+        return AL_FAIL(err, AL_INVALID_ARGUMENT, "store '%.100s': path too long", dir);
+    if (stat(path, &st) == 0)
+        return AL_OK;
+    if (errno == ENOENT || errno == ENOTDIR)
+        return al_store_fail_missing(dir, err);
+    return AL_FAIL_ERRNO(err, errno, "store '%s'", dir);
+}
+
 static enum al_code rdb_open(const struct al_store_options *opt, struct al_store **ret,
                              struct al_err *err)
 {
-    if (mkdir(opt->dir, 0700) != 0 && errno != EEXIST)
+    if (!may_create(opt))
+        AL_TRY(check_there(opt->dir, err));
+    else if (mkdir(opt->dir, 0700) != 0 && errno != EEXIST)
         return AL_FAIL_ERRNO(err, errno, "store '%s': make folder", opt->dir);
     struct rdb *r = al_mem_zalloc(opt->mem, sizeof(*r));
     if (!r)

@@ -103,8 +103,7 @@ static enum al_code result_of(struct unary *u, struct al_arena *a, ProtobufCMess
     AL_TRY(al_rpc_client_status(&u->call, err));
     const char *name = u->call.method->name;
     if (!u->in)
-        return AL_FAIL_R(err, AL_INTERNAL, "INTERNAL", "call '%s': no reply message",
-                         name);
+        return AL_FAIL_R(err, AL_INTERNAL, "INTERNAL", "call '%s': no reply message", name);
     enum al_code code =
         al_rpc_decode(u->call.method->output, u->in, &u->call.channel->limits, a, ret, err);
     if (code == AL_INVALID_ARGUMENT) { /* the server's fault, not the caller's */

@@ -10,14 +10,19 @@ struct scan {
     struct al_err *err;
 };
 
+static enum al_code refuse(struct scan *s, const ProtobufCMessageDescriptor *d,
+                           const ProtobufCFieldDescriptor *f, const char *reason, const char *what)
+{
+    if (f)
+        return AL_FAIL_R(s->err, AL_INVALID_ARGUMENT, reason, "message '%s': field '%s': %s",
+                         d->name, f->name, what);
+    return AL_FAIL_R(s->err, AL_INVALID_ARGUMENT, reason, "message '%s': %s", d->name, what);
+}
+
 static enum al_code bad(struct scan *s, const ProtobufCMessageDescriptor *d,
                         const ProtobufCFieldDescriptor *f, const char *what)
 {
-    if (f)
-        return AL_FAIL_R(s->err, AL_INVALID_ARGUMENT, "MESSAGE_MALFORMED",
-                         "message '%s': field '%s': %s", d->name, f->name, what);
-    return AL_FAIL_R(s->err, AL_INVALID_ARGUMENT, "MESSAGE_MALFORMED", "message '%s': %s", d->name,
-                     what);
+    return refuse(s, d, f, "MESSAGE_MALFORMED", what);
 }
 
 /* A varint of at most 10 bytes; false if it does not end. */
@@ -86,9 +91,9 @@ static enum al_code scan_string(struct scan *s, const ProtobufCMessageDescriptor
                                 const ProtobufCFieldDescriptor *f, struct al_str b)
 {
     if (b.n && memchr(b.p, 0, b.n))
-        return bad(s, d, f, "contains a NUL character");
+        return refuse(s, d, f, "NUL_BYTE", "contains a NUL character");
     if (!al_str_is_utf8(b))
-        return bad(s, d, f, "not valid UTF-8");
+        return refuse(s, d, f, "BAD_UTF8", "not valid UTF-8");
     return AL_OK;
 }
 
@@ -109,7 +114,7 @@ static enum al_code scan_bytes(struct scan *s, const ProtobufCMessageDescriptor 
     size_t n = count_packed(f->type, b);
     if (n == SIZE_MAX)
         return bad(s, d, f, "packed elements are cut off");
-    return add_elements(s, n) ? AL_OK : bad(s, d, f, "too many elements");
+    return add_elements(s, n) ? AL_OK : refuse(s, d, f, "TOO_MANY", "too many elements");
 }
 
 static bool wire_fits(const ProtobufCFieldDescriptor *f, unsigned wire)
@@ -148,7 +153,7 @@ static enum al_code scan_message(struct scan *s, const ProtobufCMessageDescripto
                                  struct al_str bytes, uint32_t depth)
 {
     if (depth > s->limits->depth_max)
-        return bad(s, d, NULL, "nested too deep");
+        return refuse(s, d, NULL, "MESSAGE_TOO_DEEP", "nested too deep");
     const uint8_t *p = (const uint8_t *)bytes.p;
     const uint8_t *end = p + bytes.n;
     while (p < end) {
@@ -158,7 +163,7 @@ static enum al_code scan_message(struct scan *s, const ProtobufCMessageDescripto
         if (tag > UINT32_MAX || tag >> 3 == 0)
             return bad(s, d, NULL, "field number out of range");
         if (!add_elements(s, 1))
-            return bad(s, d, NULL, "too many elements");
+            return refuse(s, d, NULL, "TOO_MANY", "too many elements");
         AL_TRY(scan_field(s, d, tag, &p, end, depth));
     }
     return AL_OK;

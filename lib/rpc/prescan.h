@@ -26,8 +26,9 @@ struct al_rpc_limits {
 #define AL_RPC_ELEMENTS_DEFAULT 4194304u
 #define AL_RPC_MESSAGE_BYTES_DEFAULT (16u << 20)
 
-/* Check bytes as a message of type d. AL_INVALID_ARGUMENT with reason MESSAGE_MALFORMED names
- * message and field; AL_RESOURCE_EXHAUSTED with reason MESSAGE_TOO_LARGE when bytes_max is
+/* Check bytes as a message of type d. AL_INVALID_ARGUMENT names message and field, with reason
+ * BAD_UTF8, NUL_BYTE (text fields), MESSAGE_TOO_DEEP, TOO_MANY (the limits) or MESSAGE_MALFORMED
+ * (all else); AL_RESOURCE_EXHAUSTED with reason MESSAGE_TOO_LARGE when bytes_max is
  * exceeded. */
 AL_NODISCARD enum al_code al_rpc_prescan(const ProtobufCMessageDescriptor *d, struct al_str bytes,
                                          const struct al_rpc_limits *limits, struct al_err *err);

@@ -65,19 +65,22 @@ static void test_garbage_bodies(void **state)
     static const struct {
         const char *name;
         struct al_str body; /* follows the tag of field 1, a string */
+        const char *reason;
     } cases[] = {
-        {"no length", {"", 0}},
-        {"length without value", {"\x05", 1}},
-        {"not UTF-8", {"\x02\xff\xfe", 3}},
-        {"NUL", {"\x01\0", 2}},
-        {"endless length", {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 11}},
-        {"group after it", {"\x01x\x0b", 3}},
+        {"no length", {"", 0}, "MESSAGE_MALFORMED"},
+        {"length without value", {"\x05", 1}, "MESSAGE_MALFORMED"},
+        {"not UTF-8", {"\x02\xff\xfe", 3}, "BAD_UTF8"},
+        {"NUL", {"\x01\0", 2}, "NUL_BYTE"},
+        {"endless length",
+         {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 11},
+         "MESSAGE_MALFORMED"},
+        {"group after it", {"\x01x\x0b", 3}, "MESSAGE_MALFORMED"},
     };
     for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++) {
         struct al_err err = {0};
         AL_CHECK(cases[i].name, call_with_body(f, i % 2 ? "Quick" : "Pool", cases[i].body, &err) ==
                                     AL_INVALID_ARGUMENT);
-        AL_CHECK(cases[i].name, strcmp(err.reason, "MESSAGE_MALFORMED") == 0);
+        AL_CHECK(cases[i].name, strcmp(err.reason, cases[i].reason) == 0);
     }
     expect_alive(f);
 }
@@ -111,6 +114,7 @@ static void test_deeply_nested_body(void **state)
     assert_int_equal(call_with_body(f, "Pool", (struct al_str){body, CAP - at + 2}, &err),
                      AL_INVALID_ARGUMENT);
     assert_non_null(strstr(err.msg, "nested too deep"));
+    assert_string_equal(err.reason, "MESSAGE_TOO_DEEP");
     free(body);
     free(buf);
     expect_alive(f);

@@ -317,10 +317,10 @@ static enum al_code admit(struct al_rpc_call *c, uint32_t n_active, struct al_er
     if (n_active > s->opt.calls_max)
         return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "QUEUE_FULL",
                          "server: %u calls at once are allowed", s->opt.calls_max);
-    if (!c->method || !c->method->handler)
-        return refuse_unknown(c, err);
-    c->is_admitted = true;
-    return s->opt.hooks.admit ? s->opt.hooks.admit(s->opt.hooks.ctx, c, err) : AL_OK;
+    c->is_admitted = true;  /* on_done is due, whatever comes now */
+    if (s->opt.hooks.admit) /* first: what is not there is not told to strangers */
+        AL_TRY(s->opt.hooks.admit(s->opt.hooks.ctx, c, err));
+    return c->method && c->method->handler ? AL_OK : refuse_unknown(c, err);
 }
 
 static void set_times(struct al_rpc_call *c)

@@ -112,20 +112,58 @@ static void test_methods_that_are_not_there(void **state)
     assert_int_equal(al_rpc_stream_finish(s, &err), AL_UNIMPLEMENTED);
     assert_string_equal(err.reason, "NOT_IMPLEMENTED_YET");
     al_rpc_stream_destroy(s);
+}
 
-    /* A service the server has never heard of. */
+/* A service the server has never heard of. */
+static enum al_code call_other(struct fixture *f, const struct al_rpc_header *h, struct al_err *err)
+{
     ProtobufCServiceDescriptor other = airlore__rpctest__echo__descriptor;
     other.name = "airlore.rpctest.Other";
     Airlore__Rpctest__EchoRequest req = AIRLORE__RPCTEST__ECHO_REQUEST__INIT;
-    struct al_rpc_request r = {
-        .service = &other, .method = "Quick", .message = &req.base, .timeout_ms = 20000};
+    struct al_rpc_request r = {.service = &other,
+                               .method = "Quick",
+                               .message = &req.base,
+                               .timeout_ms = 20000,
+                               .headers = h,
+                               .n_headers = h ? 1 : 0};
     struct al_arena arena;
     al_arena_init(&arena, NULL, 1 << 20);
     ProtobufCMessage *msg;
-    assert_int_equal(al_rpc_unary(f->channel, &r, &arena, &msg, &err), AL_UNIMPLEMENTED);
+    enum al_code code = al_rpc_unary(f->channel, &r, &arena, &msg, err);
+    al_arena_fini(&arena);
+    return code;
+}
+
+static void test_unknown_service(void **state)
+{
+    struct fixture *f = *state;
+    struct al_err err = {0};
+    assert_int_equal(call_other(f, NULL, &err), AL_UNIMPLEMENTED);
     assert_string_equal(err.reason, "METHOD_UNKNOWN");
     assert_string_equal(err.msg, "method '/airlore.rpctest.Other/Quick': unknown");
-    al_arena_fini(&arena);
+}
+
+/* Strangers are refused before they learn what is not there; the hooks see such calls once each. */
+static void test_admit_comes_before_unimplemented(void **state)
+{
+    struct fixture *f = *state;
+    struct al_rpc_header h = {"authorization", "bad"};
+    struct echo e = {.method = "Later", .headers = &h, .n_headers = 1};
+    assert_int_equal(echo_call(f->channel, &e), AL_UNAUTHENTICATED);
+    assert_string_equal(e.err.reason, "BAD_KEY");
+    struct al_err err = {0};
+    assert_int_equal(call_other(f, &h, &err), AL_UNAUTHENTICATED);
+    assert_string_equal(err.reason, "BAD_KEY");
+    fixture_wait(&f->n_done, 2);
+    assert_int_equal(atomic_load(&f->last_code), AL_UNAUTHENTICATED);
+    e = (struct echo){.method = "Later"};
+    assert_int_equal(echo_call(f->channel, &e), AL_UNIMPLEMENTED);
+    assert_int_equal(call_other(f, NULL, &err), AL_UNIMPLEMENTED);
+    fixture_wait(&f->n_done, 4);
+    assert_int_equal(atomic_load(&f->last_code), AL_UNIMPLEMENTED);
+    assert_int_equal(atomic_load(&f->n_admitted), 4);
+    assert_int_equal(atomic_load(&f->n_done), 4);
+    assert_int_equal(atomic_load(&f->n_done_ok), 0);
 }
 
 static void test_deadline(void **state)
@@ -332,6 +370,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_errors_carry_code_reason_and_message, setup, teardown),
         cmocka_unit_test_setup_teardown(test_admit_refuses, setup, teardown),
         cmocka_unit_test_setup_teardown(test_methods_that_are_not_there, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unknown_service, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_admit_comes_before_unimplemented, setup, teardown),
         cmocka_unit_test_setup_teardown(test_deadline, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limits_of_size, setup, teardown),

@@ -235,7 +235,7 @@ static void test_bad_stream_messages(void **state)
     AL_CHECK_OK(echo_write(s, "not \xff utf-8", 0, 0, &err), err);
     ProtobufCMessage *msg;
     assert_int_equal(al_rpc_stream_read(s, &msg, &err), AL_INVALID_ARGUMENT);
-    assert_string_equal(err.reason, "MESSAGE_MALFORMED");
+    assert_string_equal(err.reason, "BAD_UTF8");
     al_rpc_stream_destroy(s);
 }
 

@@ -175,16 +175,39 @@ static void test_nesting_is_limited(void **state)
     al_arena_init(&a, NULL, (size_t)64 << 20);
     assert_int_equal(al_document_read(&opt, (struct al_str){text, n - 5}, &a, &d, &err), AL_OK);
     enum al_code code = al_document_read(&opt, (struct al_str){text, n}, &a, &d, &err);
-    assert_int_equal(code, AL_RESOURCE_EXHAUSTED);
+    assert_int_equal(code, AL_INVALID_ARGUMENT);
+    assert_string_equal(err.reason, "CONTENT_UNREADABLE");
     assert_non_null(strstr(err.msg, "deep.html"));
+    err = (struct al_err){0};
     memset(text, '>', sizeof(text));
     opt.format = AL_FORMAT_MARKDOWN;
     code = al_document_read(&opt, (struct al_str){text, 201}, &a, &d, &err);
-    assert_int_equal(code, AL_RESOURCE_EXHAUSTED);
+    assert_int_equal(code, AL_INVALID_ARGUMENT);
+    assert_string_equal(err.reason, "CONTENT_UNREADABLE");
+    err = (struct al_err){0};
     memset(text, '[', sizeof(text));
     opt.format = AL_FORMAT_NOTEBOOK;
     code = al_document_read(&opt, (struct al_str){text, 3000}, &a, &d, &err);
-    assert_int_equal(code, AL_RESOURCE_EXHAUSTED);
+    assert_int_equal(code, AL_INVALID_ARGUMENT);
+    assert_string_equal(err.reason, "CONTENT_UNREADABLE");
+    al_arena_fini(&a);
+}
+
+/* Markup whose tree outgrows its text: no retry helps. */
+static void test_tree_is_limited(void **state)
+{
+    (void)state;
+    static char text[1 << 17];
+    struct al_document_options opt = {.format = AL_FORMAT_MARKDOWN, .path = AL_STR("tree.md")};
+    struct al_arena a;
+    struct al_document d;
+    struct al_err err = {0};
+    memset(text, '[', sizeof(text));
+    al_arena_init(&a, NULL, (size_t)64 << 20);
+    enum al_code code = al_document_read(&opt, (struct al_str){text, sizeof text}, &a, &d, &err);
+    assert_int_equal(code, AL_INVALID_ARGUMENT);
+    assert_string_equal(err.reason, "CONTENT_UNREADABLE");
+    assert_non_null(strstr(err.msg, "too much Markdown"));
     al_arena_fini(&a);
 }
 
@@ -209,9 +232,9 @@ static void test_bad_notebooks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bodies),        cmocka_unit_test(test_python_metadata),
-        cmocka_unit_test(test_html_metadata), cmocka_unit_test(test_nesting_is_limited),
-        cmocka_unit_test(test_bad_notebooks),
+        cmocka_unit_test(test_bodies),          cmocka_unit_test(test_python_metadata),
+        cmocka_unit_test(test_html_metadata),   cmocka_unit_test(test_nesting_is_limited),
+        cmocka_unit_test(test_tree_is_limited), cmocka_unit_test(test_bad_notebooks),
     };
     return cmocka_run_group_tests_name("text.formats", tests, NULL, NULL);
 }

@@ -338,9 +338,9 @@ static enum al_code parse_guarded(struct al_doc *d, struct scratch *s, struct al
                                   struct al_err *err)
 {
     if (setjmp(s->out) != 0)
-        return AL_FAIL(err, AL_RESOURCE_EXHAUSTED,
-                       "document '" AL_STR_FMT "': too much HTML to parse",
-                       AL_STR_ARG(d->opt->path));
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "CONTENT_UNREADABLE",
+                         "document '" AL_STR_FMT "': too much HTML to parse",
+                         AL_STR_ARG(d->opt->path));
     parse(d, s, html);
     return AL_OK;
 }

@@ -262,8 +262,8 @@ enum al_code al_html_clean(struct al_doc *d, struct al_str text, struct al_buf *
         i = open < text.n ? markup(c, open) : open;
     }
     if (c->too_deep)
-        return AL_FAIL(err, AL_RESOURCE_EXHAUSTED,
-                       "document '" AL_STR_FMT "': elements nested deeper than %u",
-                       AL_STR_ARG(d->opt->path), AL_DOC_DEPTH_MAX);
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "CONTENT_UNREADABLE",
+                         "document '" AL_STR_FMT "': elements nested deeper than %u",
+                         AL_STR_ARG(d->opt->path), AL_DOC_DEPTH_MAX);
     return al_buf_status(out, err);
 }

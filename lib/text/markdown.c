@@ -164,9 +164,9 @@ static enum al_code prepare(struct al_doc *d, struct al_str text, struct prepare
         end = end == SIZE_MAX ? text.n : end;
         struct al_str line = al_str_sub(text, at, end - at);
         if (line_depth(line) > AL_DOC_DEPTH_MAX)
-            return AL_FAIL(err, AL_RESOURCE_EXHAUSTED,
-                           "document '" AL_STR_FMT "': blocks nested deeper than %u",
-                           AL_STR_ARG(d->opt->path), AL_DOC_DEPTH_MAX);
+            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "CONTENT_UNREADABLE",
+                             "document '" AL_STR_FMT "': blocks nested deeper than %u",
+                             AL_STR_ARG(d->opt->path), AL_DOC_DEPTH_MAX);
         prepare_line(p, line);
         at = end + 1;
     }
@@ -360,9 +360,9 @@ static enum al_code parse_guarded(struct al_doc *d, struct al_str text, struct a
     jmp_buf out;
     scratch.out = &out;
     if (setjmp(out) != 0)
-        return AL_FAIL(err, AL_RESOURCE_EXHAUSTED,
-                       "document '" AL_STR_FMT "': too much Markdown to parse",
-                       AL_STR_ARG(d->opt->path));
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "CONTENT_UNREADABLE",
+                         "document '" AL_STR_FMT "': too much Markdown to parse",
+                         AL_STR_ARG(d->opt->path));
     parse(d, text);
     return AL_OK;
 }

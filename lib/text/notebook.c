@@ -99,8 +99,9 @@ enum al_code al_notebook_read(struct al_doc *d, struct al_str text, struct al_er
     if (!root && json_error_code(&problem) == json_error_out_of_memory)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "notebook: out of memory");
     if (!root && json_error_code(&problem) == json_error_stack_overflow)
-        return AL_FAIL(err, AL_RESOURCE_EXHAUSTED,
-                       "notebook '" AL_STR_FMT "': JSON nested too deep", AL_STR_ARG(d->opt->path));
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "CONTENT_UNREADABLE",
+                         "notebook '" AL_STR_FMT "': JSON nested too deep",
+                         AL_STR_ARG(d->opt->path));
     if (!root)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "CONTENT_UNREADABLE",
                          "notebook '" AL_STR_FMT "': line %d: %s", AL_STR_ARG(d->opt->path),

@@ -134,8 +134,8 @@ AL_NODISCARD enum al_code al_directory_list_keys(struct al_directory *d, const c
 AL_NODISCARD enum al_code al_directory_revoke_key(struct al_directory *d, const char *id,
                                                   struct al_err *err);
 
-/* The same for a key whose text nobody got, because it could not be handed over: also when it is the
- * last one. */
+/* The same for a key whose text nobody got, because it could not be handed over: also when it is
+ * the last one. */
 AL_NODISCARD enum al_code al_directory_drop_key(struct al_directory *d, const char *id,
                                                 struct al_err *err);
 

@@ -38,21 +38,29 @@ AL_NODISCARD enum al_code al_items_delete(const struct al_items_context *ctx,
                                           uint32_t space, struct al_arena *a, bool *ret_deleted,
                                           struct al_token *ret_token, struct al_err *err);
 
+/* What to share. space 0: where al_items_get finds it. digest "": a preview. */
+struct al_promote_request {
+    struct al_str id;
+    uint32_t space;
+    struct al_str digest;
+};
+
 struct al_promotion {
     struct al_doc doc;    /* as the community will see it */
     uint32_t redactions;  /* taken out now */
     struct al_str digest; /* 32 hexadecimal digits */
     bool promoted;
+    uint32_t source_space; /* where the original lives */
+    struct al_token token; /* of what was written */
 };
 
 /* digest "": preview. Else it must equal the preview's: AL_FAILED_PRECONDITION, reason
  * PREVIEW_STALE. Needs a contributor. space 0: where al_items_get finds it. A copy under another
  * name of the team is taken back first. */
 AL_NODISCARD enum al_code al_items_promote(const struct al_items_context *ctx,
-                                           const struct al_credential *cred, struct al_str id,
-                                           uint32_t space, struct al_str digest, struct al_arena *a,
-                                           struct al_promotion *ret, struct al_token *ret_token,
-                                           struct al_err *err);
+                                           const struct al_credential *cred,
+                                           const struct al_promote_request *req, struct al_arena *a,
+                                           struct al_promotion *ret, struct al_err *err);
 
 /* Take back what the team has shared; id is the original's or the copy's. AL_FAILED_PRECONDITION,
  * reason ITEM_STATE: it is not shared, or not by this team. */

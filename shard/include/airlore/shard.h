@@ -49,6 +49,7 @@ struct al_shard_options {
         scan_rows_max; /* segments up to this many allowed rows are scanned exactly; 0: 10,000 */
     uint64_t min_free_bytes;  /* writes are refused below; 0: 256 MiB */
     uint64_t write_id_ttl_ms; /* 0: 24 h */
+    bool must_exist; /* it was opened before: a missing store is a loss, not a first start */
     bool background; /* seal and merge by own threads; false: only al_shard_compact does (tests) */
     const struct al_store_factory *store; /* NULL: RocksDB */
     const struct al_index_factory *index; /* NULL: FAISS */
@@ -60,7 +61,8 @@ struct al_shard_options {
 };
 
 /* Open or create. Recovers: loads segments, applies the rest of the log. A damaged segment is
- * rebuilt from the store. *ret owned: al_shard_destroy. */
+ * rebuilt from the store. AL_DATA_LOSS, reason DATA_CORRUPT, when the shard was opened before (its
+ * folder says so, or must_exist) and its store is gone. *ret owned: al_shard_destroy. */
 AL_NODISCARD enum al_code al_shard_open(const struct al_shard_options *opt, struct al_shard **ret,
                                         struct al_err *err);
 

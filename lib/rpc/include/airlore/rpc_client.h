@@ -103,7 +103,7 @@ struct al_rpc_request {
 
 /* A unary call; blocks. *ret is in arena a, borrowed from it; its bytes count against a's limit.
  * Errors: those of the server; AL_DEADLINE_EXCEEDED, AL_CANCELLED, AL_UNAVAILABLE,
- * AL_RESOURCE_EXHAUSTED, AL_INTERNAL (undecodable reply, reason MESSAGE_MALFORMED);
+ * AL_RESOURCE_EXHAUSTED, AL_INTERNAL (undecodable reply, reasons as for requests);
  * AL_INVALID_ARGUMENT (no such method in the descriptor). */
 AL_NODISCARD enum al_code al_rpc_unary(struct al_rpc_channel *c, const struct al_rpc_request *r,
                                        struct al_arena *a, ProtobufCMessage **ret,

@@ -24,8 +24,8 @@
  * An error goes to the client as status code and message, with the stable reason in the trailers
  * `airlore-reason` and `grpc-status-details-bin` (google.rpc.Status with google.rpc.ErrorInfo,
  * domain "airlore") and the id in `x-request-id`. Reasons of the server's own: QUEUE_FULL,
- * QUEUE_FULL, QUEUE_FULL, MEMORY_LIMIT, MESSAGE_TOO_LARGE (RESOURCE_EXHAUSTED),
- * DRAINING (UNAVAILABLE), MESSAGE_MALFORMED (INVALID_ARGUMENT), METHOD_UNKNOWN and
+ * MEMORY_LIMIT, MESSAGE_TOO_LARGE (RESOURCE_EXHAUSTED), SHUTTING_DOWN (UNAVAILABLE), BAD_UTF8,
+ * NUL_BYTE, MESSAGE_TOO_DEEP, TOO_MANY, MESSAGE_MALFORMED (INVALID_ARGUMENT), METHOD_UNKNOWN and
  * NOT_IMPLEMENTED_YET (UNIMPLEMENTED). Compressed messages are not accepted (UNIMPLEMENTED).
  *
  * Thread:    al_rpc_server_*: serialized by the caller; set_health, calls and close from any
@@ -75,14 +75,16 @@ struct al_rpc_method {
     enum al_code (*stream)(void *ctx, struct al_rpc_call *call, struct al_err *err);
 };
 
-/* Hooks around every call that has a handler, those of health and reflection included. admit runs
- * on a poller, on_done on a poller or a handler's thread: both must be cheap and not block.
+/* Hooks around every call, those of health and reflection and those of methods that are unknown or
+ * not there yet included; not around what QUEUE_FULL or SHUTTING_DOWN turned away. admit runs on a
+ * poller, on_done on a poller or a handler's thread: both must be cheap and not block.
  *
- * admit    before anything of the request is decoded. Anything but AL_OK ends the call with that
- *          error. NULL: all pass.
- * on_done  last, exactly once for each call that was offered to admit: the status sent (CANCELLED
- *          or DEADLINE_EXCEEDED if the client was gone before it) and the time since the call came
- *          in. The call's accessors still work.
+ * admit: before anything of the request is decoded and before UNIMPLEMENTED. Anything but AL_OK
+ * ends the call with that error. NULL: all pass.
+ *
+ * on_done: last, exactly once for each call that was offered to admit: the status sent (CANCELLED
+ * or DEADLINE_EXCEEDED if the client was gone before it) and the time since the call came in. The
+ * call's accessors still work.
  */
 struct al_rpc_hooks {
     void *ctx;
@@ -200,7 +202,8 @@ uint64_t al_rpc_call_deadline_ns(const struct al_rpc_call *call);
  * nobody. Any thread. */
 bool al_rpc_call_is_cancelled(const struct al_rpc_call *call);
 
-/* "/airlore.v1.Knowledge/Search"; valid until the call ends. */
+/* "/airlore.v1.Knowledge/Search", "unknown" for a method of no registered service; valid until the
+ * call ends. */
 const char *al_rpc_call_method(const struct al_rpc_call *call);
 
 /* Whether the call is to one of the server's own services (health, reflection): what admit usually
@@ -239,7 +242,7 @@ void *al_rpc_call_user(const struct al_rpc_call *call);
 
 /* Next message of the client's stream: *ret_msg is valid until the next al_rpc_read, NULL when the
  * client has half-closed. Blocks until there is one. Errors: AL_CANCELLED or AL_DEADLINE_EXCEEDED
- * (the call is over), AL_INVALID_ARGUMENT with reason MESSAGE_MALFORMED (undecodable),
+ * (the call is over), AL_INVALID_ARGUMENT (undecodable; reasons as for requests),
  * AL_RESOURCE_EXHAUSTED (memory). Return it: nothing more can be read. */
 AL_NODISCARD enum al_code al_rpc_read(struct al_rpc_call *call, ProtobufCMessage **ret_msg,
                                       struct al_err *err);

@@ -55,7 +55,7 @@ struct al_document_options {
     struct al_str path;       /* for messages and for a title of last resort; may be empty */
     struct al_str title;      /* given by the caller: wins over what is found; may be empty */
     uint32_t chunk_bytes_max; /* 0: 2,000 */
-    uint32_t chunks_max;      /* 0: 4,096; beyond it AL_RESOURCE_EXHAUSTED, reason TOO_MANY_CHUNKS */
+    uint32_t chunks_max; /* 0: 4,096; beyond it AL_RESOURCE_EXHAUSTED, reason TOO_MANY_CHUNKS */
 };
 
 /* Format by file name ("a/b.md"), AL_FORMAT_UNKNOWN for an extension that is not read. */
@@ -66,11 +66,11 @@ enum al_format al_format_of_path(struct al_str path);
 enum al_format al_format_of_media_type(struct al_str media_type);
 
 /* Read a document. bytes borrowed; a byte order mark and CRLF are taken away; UTF-16 with a mark is
- * converted. AL_INVALID_ARGUMENT: reason CONTENT_UNREADABLE (NUL bytes or more than 1 % malformed
- * UTF-8; fewer become U+FFFD), CONTENT_UNREADABLE; AL_RESOURCE_EXHAUSTED: arena limit, too many
- * chunks, nesting deeper than 200 (HTML, Markdown; JSON 2,048; deeper reST is read as plain
- * paragraphs). Python of more than 60,000 tokens is cut like a text. An empty document has no
- * chunks. */
+ * converted. AL_INVALID_ARGUMENT, reason CONTENT_UNREADABLE: NUL bytes, more than 1 % malformed
+ * UTF-8 (fewer become U+FFFD), no JSON of a notebook, nesting deeper than 200 (HTML, Markdown; JSON
+ * 2,048; deeper reST is read as plain paragraphs), markup whose tree outgrows its text (Markdown,
+ * HTML). AL_RESOURCE_EXHAUSTED: arena limit, too many bytes, lines, values, chunks. Python of more
+ * than 60,000 tokens is cut like a text. An empty document has no chunks. */
 AL_NODISCARD enum al_code al_document_read(const struct al_document_options *opt,
                                            struct al_str bytes, struct al_arena *a,
                                            struct al_document *ret, struct al_err *err);
