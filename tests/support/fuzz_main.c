@@ -1,9 +1,9 @@
-/* fuzz_main.c - runs a fuzz target without a fuzzing engine: seeded mutations of its corpus for a
- * few seconds.
+/* fuzz_main.c - runs a fuzz target without a fuzzing engine: seeded mutations of its corpus.
  *
  * usage: PROGRAM SECONDS [FILE|FOLDER]...     the seed is AL_SEED or the clock, and is printed; a
- * crash leaves the input that caused it as crash-<program>-<seed> in the current folder. A campaign
- * uses clang's libFuzzer with the same targets (tools/fuzz.sh).
+ * crash leaves the input that caused it as crash-<program>-<seed> in the current folder. The tests
+ * run each target for 3 seconds, `make test-long` for 60. The targets have libFuzzer's signature,
+ * so that an engine can drive them too.
  */
 #include <dirent.h>
 #include <signal.h>
