@@ -280,6 +280,46 @@ static enum al_code take_texts(const json_t *o, struct al_arena *a, Airlore__V1_
     return AL_OK;
 }
 
+/* The text of one answer: a string, or an object with a text. */
+static enum al_code add_answer(const json_t *answer, struct al_buf *b, struct al_err *err)
+{
+    const json_t *text = json_is_object(answer) ? json_object_get(answer, "text") : answer;
+    if (!json_is_string(text))
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT",
+                         "'answers': one is neither a text nor an object with a text");
+    al_buf_cstr(b, "\n\nAnswer:\n\n");
+    al_buf_add(b, json_string_value(text), json_string_length(text));
+    return AL_OK;
+}
+
+/* A thread of questions and answers becomes one text. */
+static enum al_code take_thread(const json_t *o, struct al_arena *a, Airlore__V1__IngestItem *item,
+                                struct al_err *err)
+{
+    const char *question = NULL;
+    const char *link = NULL;
+    const json_t *answers = json_object_get(o, "answers");
+    AL_TRY(al_cli_jsonl_text(o, "question", &question, err));
+    AL_TRY(al_cli_jsonl_text(o, "link", &link, err));
+    if (!question || !json_is_array(answers))
+        return AL_OK;
+    struct al_buf b;
+    al_buf_init(&b, al_arena_mem(a), AL_JSONL_LINE_BYTES_MAX);
+    al_buf_cstr(&b, question);
+    for (size_t i = 0; i < json_array_size(answers); i++)
+        AL_TRY(add_answer(json_array_get(answers, i), &b, err));
+    AL_TRY(al_buf_status(&b, err));
+    char *kind = item->kind[0] ? item->kind : keep(a, "thread");
+    char *url = item->url[0] || !link ? item->url : keep(a, link);
+    if (!kind || !url)
+        return no_memory(err);
+    item->kind = kind;
+    item->url = url;
+    item->text = b.p;
+    item->content_case = AIRLORE__V1__INGEST_ITEM__CONTENT_TEXT;
+    return AL_OK;
+}
+
 enum al_code al_cli_jsonl_item(const json_t *o, struct al_arena *a, Airlore__V1__IngestItem **ret,
                                struct al_err *err)
 {
@@ -291,6 +331,8 @@ enum al_code al_cli_jsonl_item(const json_t *o, struct al_arena *a, Airlore__V1_
     if (!item->id[0])
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "REQUIRED", "'id': missing");
     AL_TRY(take_vector(o, a, item, err));
+    if (item->content_case == AIRLORE__V1__INGEST_ITEM__CONTENT__NOT_SET)
+        AL_TRY(take_thread(o, a, item, err));
     if (item->content_case == AIRLORE__V1__INGEST_ITEM__CONTENT__NOT_SET && item->n_vector == 0)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "REQUIRED", "'text': missing");
     AL_TRY(take_tags(o, a, item, err));

@@ -45,7 +45,8 @@ AL_NODISCARD enum al_code al_cli_jsonl_text(const json_t *o, const char *name, c
                                             struct al_err *err);
 
 /* A line's object as an item, all of it in arena a. Members: id, text, title, kind, url, tags,
- * metadata, format or media_type, version, vector, embedder_id, create_time, update_time.
+ * metadata, format or media_type, version, vector, embedder_id, create_time, update_time; or, in
+ * place of text, a thread: question, answers (texts, or objects with a text) and link.
  * AL_INVALID_ARGUMENT: REQUIRED (id; text or vector), BAD_FORMAT; AL_RESOURCE_EXHAUSTED. */
 AL_NODISCARD enum al_code al_cli_jsonl_item(const json_t *o, struct al_arena *a,
                                             Airlore__V1__IngestItem **ret, struct al_err *err);

@@ -180,6 +180,35 @@ static void test_an_item_has_it_all(void **state)
     al_arena_fini(&a);
 }
 
+static void test_a_thread_is_one_text(void **state)
+{
+    (void)state;
+    struct al_arena a;
+    al_arena_init(&a, NULL, 1 << 20);
+    Airlore__V1__IngestItem *item = NULL;
+    struct al_err err;
+    AL_CHECK_OK(parse(AL_STR("{\"id\":\"q1\",\"title\":\"T\",\"question\":\"why?\","
+                             "\"answers\":[{\"text\":\"because\",\"score\":3},\"so\"],"
+                             "\"link\":\"https://x.example/1\"}"),
+                      &a, &item, &err),
+                err);
+    if (!item) {
+        fail();
+        return;
+    }
+    assert_string_equal(item->text, "why?\n\nAnswer:\n\nbecause\n\nAnswer:\n\nso");
+    assert_string_equal(item->kind, "thread");
+    assert_string_equal(item->url, "https://x.example/1");
+    assert_int_equal(
+        parse(AL_STR("{\"id\":\"q\",\"question\":\"why?\",\"answers\":[7]}"), &a, &item, &err),
+        AL_INVALID_ARGUMENT);
+    assert_string_equal(err.reason, "BAD_FORMAT");
+    assert_int_equal(parse(AL_STR("{\"id\":\"q\",\"question\":\"why?\"}"), &a, &item, &err),
+                     AL_INVALID_ARGUMENT);
+    assert_string_equal(err.reason, "REQUIRED");
+    al_arena_fini(&a);
+}
+
 static void test_deep_nesting_is_no_crash(void **state)
 {
     (void)state;
@@ -242,6 +271,7 @@ int main(void)
         cmocka_unit_test(test_reading_a_folder_is_an_error),
         cmocka_unit_test(test_items),
         cmocka_unit_test(test_an_item_has_it_all),
+        cmocka_unit_test(test_a_thread_is_one_text),
         cmocka_unit_test(test_deep_nesting_is_no_crash),
         cmocka_unit_test(test_failing_memory),
     };
