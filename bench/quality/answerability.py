@@ -31,7 +31,7 @@ Point = tuple[float, float]
 def point(hits: list[relevance.Hit]) -> Point:
     """The largest coverage and cosine among the first hits."""
     first = [h for h in hits if h.rank <= FIRST]
-    return max(h.coverage for h in first), max(0.0, max(h.cosine for h in first))
+    return max(h.coverage for h in first), max(0.0, *(h.cosine for h in first))
 
 
 def probability(w: tuple[float, float, float], p: Point) -> float:

@@ -47,7 +47,7 @@ def test_teams(client: Client) -> None:
     assert {"default", "weather"} <= {t.id for t in client.teams()}
     with pytest.raises(airlore.AlreadyExists) as e:
         client.create_team("weather")
-    assert e.value.reason in {"NAME_TAKEN", "NAME_TAKEN"}
+    assert e.value.reason in {"NAME_TAKEN"}
     with pytest.raises(airlore.InvalidArgument) as bad:
         client.create_team("Weather Desk!")
     assert bad.value.reason in {"BAD_FORMAT", "BAD_NAME"}
