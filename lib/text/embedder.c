@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include <sodium.h>
-#if defined(__SSE2__)
-#include <emmintrin.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
 #endif
 
 #include "embedder_table.h"
@@ -18,8 +18,14 @@
 #define ID_BYTES 32u
 #define SECTION_ALIGN 64u
 
+/* to += scale * from, each component rounded twice (product, then sum): every variant gives the
+ * same bits. Returns how many components were done, a multiple of its step. */
+typedef uint32_t add_fn(float *to, const int8_t *from, uint32_t dim, float scale);
+static add_fn *choose_add(void);
+
 struct al_embedder {
     struct al_mem *mem;
+    add_fn *add;
     struct al_tokenizer tokenizer;
     const int8_t *rows;
     float *scales; /* owned: the file's may be unaligned */
@@ -104,9 +110,13 @@ static enum al_code header_read(struct al_str bytes, struct table_header *h, str
     return AL_OK;
 }
 
+/* The table in the program is checked by the tests and not at each start: reading all of it would
+ * be most of the work of a start, and bring pages into memory that few texts need. */
 static enum al_code checksum_check(struct al_str bytes, const struct table_header *h,
                                    struct al_err *err)
 {
+    if (bytes.p == al_embedder_builtin().p)
+        return AL_OK;
     unsigned char sum[crypto_hash_sha256_BYTES];
     crypto_hash_sha256(sum, (const unsigned char *)bytes.p + h->header_bytes,
                        bytes.n - h->header_bytes);
@@ -155,6 +165,7 @@ enum al_code al_embedder_open(struct al_str bytes, struct al_mem *mem, struct al
     if (!e)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "embedding table: out of memory");
     e->mem = mem;
+    e->add = choose_add();
     e->dim = h.dim;
     e->n_rows = h.n_rows;
     e->rows = (const int8_t *)bytes.p + h.rows;
@@ -196,7 +207,21 @@ struct sum {
     uint32_t n;
 };
 
-#if defined(__SSE2__)
+#if defined(__x86_64__)
+/* Eight components at a time. Without FMA, which would round once. */
+__attribute__((target("avx2"))) static uint32_t add_avx2(float *to, const int8_t *from,
+                                                         uint32_t dim, float scale)
+{
+    const __m256 by = _mm256_set1_ps(scale);
+    uint32_t i = 0;
+    for (; i + 8 <= dim; i += 8) {
+        __m128i x = _mm_loadu_si64(from + i);
+        __m256 f = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(x));
+        _mm256_storeu_ps(to + i, _mm256_add_ps(_mm256_loadu_ps(to + i), _mm256_mul_ps(f, by)));
+    }
+    return i;
+}
+
 /* to[0..4) += scale * the four 16-bit numbers in the low or high half of x, given doubled */
 static void add_four(float *to, __m128i doubled, __m128 scale)
 {
@@ -204,9 +229,8 @@ static void add_four(float *to, __m128i doubled, __m128 scale)
     _mm_storeu_ps(to, _mm_add_ps(_mm_loadu_ps(to), _mm_mul_ps(x, scale)));
 }
 
-/* Sixteen components at a time; compilers make a slow loop of the conversion. Returns how many were
- * done. */
-static uint32_t add_blocks(float *to, const int8_t *from, uint32_t dim, float scale)
+/* Sixteen components at a time; compilers make a slow loop of the conversion. */
+static uint32_t add_sse2(float *to, const int8_t *from, uint32_t dim, float scale)
 {
     const __m128 by = _mm_set1_ps(scale);
     uint32_t i = 0;
@@ -222,11 +246,21 @@ static uint32_t add_blocks(float *to, const int8_t *from, uint32_t dim, float sc
     }
     return i;
 }
+
+static add_fn *choose_add(void)
+{
+    return __builtin_cpu_supports("avx2") ? add_avx2 : add_sse2;
+}
 #else
-static uint32_t add_blocks(float *to, const int8_t *from, uint32_t dim, float scale)
+static uint32_t add_none(float *to, const int8_t *from, uint32_t dim, float scale)
 {
     (void)to, (void)from, (void)dim, (void)scale;
     return 0;
+}
+
+static add_fn *choose_add(void)
+{
+    return add_none;
 }
 #endif
 
@@ -236,7 +270,7 @@ static void add_row(void *u, uint32_t row)
     const uint32_t dim = s->e->dim;
     const int8_t *from = s->e->rows + (size_t)row * dim;
     const float scale = s->e->scales[row];
-    for (uint32_t i = add_blocks(s->vec, from, dim, scale); i < dim; i++)
+    for (uint32_t i = s->e->add(s->vec, from, dim, scale); i < dim; i++)
         s->vec[i] += scale * (float)from[i];
     s->n++;
 }

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <jansson.h>
 #include <sodium.h>
@@ -174,6 +175,9 @@ static void test_damaged_tables(void **state)
         assert_null(e);
     }
     memcpy(copy, good.p, good.n);
+    struct al_embedder *whole = NULL; /* the built-in one itself opens without its checksum */
+    assert_int_equal(al_embedder_open((struct al_str){copy, good.n}, NULL, &whole, NULL), AL_OK);
+    al_embedder_destroy(whole);
     const size_t lengths[] = {0, 1, 8, 100, 128, 4096, good.n - 1};
     for (size_t i = 0; i < AL_ARRAY_LEN(lengths); i++) {
         struct al_embedder *e = NULL;
@@ -181,6 +185,52 @@ static void test_damaged_tables(void **state)
         assert_int_equal(al_embedder_open(cut, NULL, &e, NULL), AL_DATA_LOSS);
     }
     free(copy);
+}
+
+/* Row `row` of the built-in table, by the header of its file: to += scale * components. */
+static void plain_add(uint32_t row, uint32_t dim, float *to)
+{
+    struct al_str table = al_embedder_builtin();
+    uint64_t scales = 0;
+    uint64_t rows = 0;
+    float scale = 0;
+    memcpy(&scales, table.p + 24, sizeof(scales));
+    memcpy(&rows, table.p + 32, sizeof(rows));
+    memcpy(&scale, table.p + scales + (size_t)row * sizeof(scale), sizeof(scale));
+    const int8_t *from = (const int8_t *)table.p + rows + (size_t)row * dim;
+    for (uint32_t i = 0; i < dim; i++) {
+        volatile float product = scale * (float)from[i]; /* rounded */
+        to[i] += product;
+    }
+}
+
+/* Every way to add a row gives the same bits: the vector of a text against plain additions. */
+static void test_rows_are_added_in_order(void **state)
+{
+    (void)state;
+    struct al_embedder *e = builtin();
+    struct al_str text =
+        AL_STR("deferrable sensors free the worker slot, pools do not: 17 retries");
+    uint32_t ids[64];
+    size_t n = 0;
+    uint32_t tokens = 0;
+    float vec[1024];
+    float want[1024] = {0};
+    uint32_t dim = al_embedder_dim(e);
+    assert_true(dim <= AL_ARRAY_LEN(vec));
+    assert_int_equal(al_embedder_tokenize(e, text, ids, AL_ARRAY_LEN(ids), &n, NULL), AL_OK);
+    assert_true(n > 10 && n <= AL_ARRAY_LEN(ids));
+    assert_int_equal(al_embedder_embed(e, text, vec, &tokens, NULL), AL_OK);
+    for (size_t t = 0; t < n; t++)
+        plain_add(ids[t], dim, want);
+    double squares = 0;
+    for (uint32_t i = 0; i < dim; i++)
+        squares += (double)want[i] * (double)want[i];
+    const float factor = (float)(1.0 / sqrt(squares));
+    for (uint32_t i = 0; i < dim; i++)
+        want[i] *= factor;
+    assert_memory_equal(vec, want, dim * sizeof(*vec));
+    al_embedder_destroy(e);
 }
 
 static void test_memory_faults(void **state)
@@ -202,9 +252,13 @@ static void test_memory_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_builtin_table),  cmocka_unit_test(test_golden),
-        cmocka_unit_test(test_vectors),        cmocka_unit_test(test_odd_texts),
-        cmocka_unit_test(test_damaged_tables), cmocka_unit_test(test_memory_faults),
+        cmocka_unit_test(test_builtin_table),
+        cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_odd_texts),
+        cmocka_unit_test(test_rows_are_added_in_order),
+        cmocka_unit_test(test_damaged_tables),
+        cmocka_unit_test(test_memory_faults),
     };
     return cmocka_run_group_tests_name("text.embedder", tests, NULL, NULL);
 }

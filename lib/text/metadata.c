@@ -6,7 +6,7 @@
 #include "airlore/analyzer.h"
 #include "doc.h"
 
-#define PROSE_BYTES_MAX 16384u
+#define PROSE_BYTES_MAX 4096u /* enough for a language, and the detector is not cheap */
 #define VERSIONS_MAX 8u
 #define SCAN_BYTES_MAX (2u << 20)
 
@@ -194,6 +194,7 @@ static const struct topic_word {
 struct topic_count {
     uint32_t of[N_TOPICS];
     uint32_t total;
+    uint32_t lengths[26]; /* by first letter: bit n, a word of n bytes is in the table */
 };
 
 static int compare_word(const void *key, const void *entry)
@@ -202,10 +203,19 @@ static int compare_word(const void *key, const void *entry)
     return al_str_cmp(*(const struct al_str *)key, al_str_c(w->word));
 }
 
+/* Words of a length that no entry with this first letter has need no search. */
+static bool may_be_topic(const struct topic_count *c, struct al_str term)
+{
+    unsigned first = (unsigned char)term.p[0] - (unsigned)'a';
+    return first < 26 && term.n < 32 && c->lengths[first] >> term.n & 1;
+}
+
 static void count_term(void *u, const struct al_term *t)
 {
     struct topic_count *c = u;
     c->total++;
+    if (!may_be_topic(c, t->term))
+        return;
     const struct topic_word *w = bsearch(&t->term, topic_words, AL_ARRAY_LEN(topic_words),
                                          sizeof(*topic_words), compare_word);
     if (w)
@@ -215,6 +225,8 @@ static void count_term(void *u, const struct al_term *t)
 static void find_topics(struct al_doc *d, struct al_str text)
 {
     struct topic_count c = {.total = 0};
+    for (size_t i = 0; i < AL_ARRAY_LEN(topic_words); i++)
+        c.lengths[topic_words[i].word[0] - 'a'] |= 1u << strlen(topic_words[i].word);
     struct al_analyzer *a = NULL;
     if (al_analyzer_acquire(&a, NULL) != AL_OK) {
         d->failed = true;

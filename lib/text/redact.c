@@ -70,8 +70,61 @@ static void compile_all(void)
     ready = true;
 }
 
-/* What one call needs of pcre2. */
+/* ---- which rules can match at all ---- */
+
+/* The trigrams of a text without case, as bits of a hash: a text that lacks one of a hint's does
+ * not hold the hint. */
+#define GRAM_BITS 32768u
+
+struct grams {
+    struct al_str text;
+    uint64_t bits[GRAM_BITS / 64];
+};
+
+static uint32_t lower(char c)
+{
+    unsigned char u = (unsigned char)c;
+    return u >= 'A' && u <= 'Z' ? u + 32u : u;
+}
+
+static uint32_t gram_hash(uint32_t gram)
+{
+    return (gram * 0x9E3779B1u) >> 17; /* 15 bits */
+}
+
+static void grams_init(struct grams *g, struct al_str text)
+{
+    g->text = text;
+    memset(g->bits, 0, sizeof(g->bits));
+    uint32_t gram = 0;
+    for (size_t i = 0; i < text.n; i++) {
+        gram = (gram << 8 | lower(text.p[i])) & 0xFFFFFFu;
+        uint32_t h = gram_hash(gram);
+        g->bits[h / 64] |= (uint64_t)(i >= 2) << (h % 64);
+    }
+}
+
+static bool may_hold(const struct grams *g, const char *hint)
+{
+    for (size_t i = 2; hint[i]; i++) {
+        uint32_t h = gram_hash(lower(hint[i - 2]) << 16 | lower(hint[i - 1]) << 8 | lower(hint[i]));
+        if (!(g->bits[h / 64] >> (h % 64) & 1))
+            return false;
+    }
+    return true;
+}
+
+static bool rule_may_match(const struct al_redact_rule *rule, const struct grams *g)
+{
+    bool held = !rule->hints[0];
+    for (size_t i = 0; i < AL_REDACT_HINTS_MAX && rule->hints[i] && !held; i++)
+        held = may_hold(g, rule->hints[i]);
+    return held && (!rule->may || rule->may(g->text));
+}
+
+/* What one call needs of pcre2; made when the first rule is run. */
 struct matcher {
+    bool every_rule; /* also those that cannot match */
     pcre2_match_data *data;
     pcre2_match_context *context;
     pcre2_jit_stack *stack;
@@ -86,11 +139,18 @@ static void matcher_fini(struct matcher *m)
 
 static enum al_code matcher_init(struct matcher *m, size_t text_bytes, struct al_err *err)
 {
+    if (m->data)
+        return AL_OK;
     m->data = pcre2_match_data_create(16, NULL);
     m->context = pcre2_match_context_create(NULL);
     m->stack = pcre2_jit_stack_create(32768, JIT_STACK_MAX, NULL);
-    if (!m->data || !m->context || !m->stack)
+    if (!m->data || !m->context || !m->stack) {
+        matcher_fini(m);
+        m->data = NULL;
+        m->context = NULL;
+        m->stack = NULL;
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "redaction: out of memory");
+    }
     size_t limit = MATCH_LIMIT_MIN + text_bytes * 16;
     pcre2_set_match_limit(m->context, limit > UINT32_MAX ? UINT32_MAX : (uint32_t)limit);
     pcre2_jit_stack_assign(m->context, NULL, m->stack);
@@ -209,19 +269,25 @@ static enum al_code replace(const struct span_list *l, struct al_str text, struc
 }
 
 /* One round: all rules over the text. */
-static enum al_code round_run(const struct matcher *m, struct al_arena *a, struct al_str *text,
+static enum al_code round_run(struct matcher *m, struct al_arena *a, struct al_str *text,
                               size_t *ret_n, struct al_err *err)
 {
     struct span_list l = {.a = a};
-    for (size_t i = 0; i < al_redact_n_rules; i++)
+    struct grams g;
+    grams_init(&g, *text);
+    for (size_t i = 0; i < al_redact_n_rules; i++) {
+        if (!m->every_rule && !rule_may_match(&al_redact_rules[i], &g))
+            continue;
+        AL_TRY(matcher_init(m, text->n, err));
         AL_TRY(run_rule(m, i, *text, &l, err));
+    }
     merge(&l);
     *ret_n = l.n;
     return l.n > 0 ? replace(&l, *text, text, err) : AL_OK;
 }
 
 /* What is replaced may uncover a match beside it: again until nothing is found. */
-static enum al_code rounds_run(const struct matcher *m, struct al_arena *a, struct al_str *text,
+static enum al_code rounds_run(struct matcher *m, struct al_arena *a, struct al_str *text,
                                uint32_t *n_total, struct al_err *err)
 {
     for (uint32_t i = 0; i < ROUNDS_MAX; i++) {
@@ -235,22 +301,26 @@ static enum al_code rounds_run(const struct matcher *m, struct al_arena *a, stru
                      "redaction: secrets left after %u rounds", ROUNDS_MAX);
 }
 
-enum al_code al_redact(struct al_str text, struct al_arena *a, struct al_str *ret, uint32_t *ret_n,
-                       struct al_err *err)
+enum al_code al_redact_run(struct al_str text, bool every_rule, struct al_arena *a,
+                           struct al_str *ret, uint32_t *ret_n, struct al_err *err)
 {
-    struct matcher m = {0};
+    struct matcher m = {.every_rule = every_rule};
     struct al_str result = text;
     uint32_t n = 0;
     (void)pthread_once(&once, compile_all);
     if (!ready)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "redaction: out of memory for the patterns");
-    enum al_code code = matcher_init(&m, text.n, err);
-    if (code == AL_OK && text.n > 0)
-        code = rounds_run(&m, a, &result, &n, err);
+    enum al_code code = rounds_run(&m, a, &result, &n, err);
     matcher_fini(&m);
     if (code != AL_OK)
         return code;
     *ret = result;
     *ret_n = n;
     return AL_OK;
+}
+
+enum al_code al_redact(struct al_str text, struct al_arena *a, struct al_str *ret, uint32_t *ret_n,
+                       struct al_err *err)
+{
+    return al_redact_run(text, false, a, ret, ret_n, err);
 }

@@ -1,8 +1,10 @@
 #include "airlore/redact.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "airlore/testing.h"
+#include "redact_rules.h"
 #include "text_fill.h"
 
 #define LIMIT ((size_t)64 << 20)
@@ -195,6 +197,61 @@ static void test_harmless(void **state)
     al_arena_fini(&a);
 }
 
+static uint32_t next_random(uint64_t *state)
+{
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(*state >> 33);
+}
+
+/* Pieces of the cases, cut, glued and changed a little. */
+static struct al_str glue(uint64_t *seed, char *buf, size_t max)
+{
+    size_t n = 0;
+    uint32_t pieces = next_random(seed) % 6 + 1;
+    for (uint32_t i = 0; i < pieces; i++) {
+        const char *from = next_random(seed) % 4
+                               ? secrets[next_random(seed) % AL_ARRAY_LEN(secrets)].in
+                               : harmless[next_random(seed) % AL_ARRAY_LEN(harmless)];
+        struct al_str piece = al_str_c(from);
+        if (next_random(seed) % 4 == 0)
+            piece = al_str_sub(piece, next_random(seed) % (piece.n + 1), piece.n);
+        piece.n = piece.n < max - n ? piece.n : max - n;
+        memcpy(buf + n, piece.p, piece.n);
+        n += piece.n;
+    }
+    for (uint32_t i = next_random(seed) % 8; n > 0 && i > 0; i--) {
+        size_t at = next_random(seed) % n;
+        buf[at] = next_random(seed) % 2 ? (char)(buf[at] ^ 0x20) : (char)next_random(seed);
+    }
+    return (struct al_str){buf, n};
+}
+
+/* Leaving out the rules that cannot match changes nothing. */
+static void test_hints_change_nothing(void **state)
+{
+    (void)state;
+    uint64_t seed = 20261129;
+    uint32_t found = 0;
+    char buf[4096];
+    for (uint32_t round = 0; round < 4000; round++) {
+        struct al_arena a;
+        struct al_str all = {NULL, 0};
+        uint32_t n = 0;
+        uint32_t n_all = 0;
+        al_arena_init(&a, NULL, LIMIT);
+        struct al_str in = glue(&seed, buf, sizeof(buf));
+        struct al_str out = run(&a, in, &n);
+        assert_int_equal(al_redact_run(in, true, &a, &all, &n_all, NULL), AL_OK);
+        if (n != n_all || !al_str_eq(out, all))
+            fail_msg("round %u: '" AL_STR_FMT "' became '" AL_STR_FMT "', all rules: '" AL_STR_FMT
+                     "'",
+                     round, AL_STR_ARG(in), AL_STR_ARG(out), AL_STR_ARG(all));
+        found += n;
+        al_arena_fini(&a);
+    }
+    assert_true(found > 1000);
+}
+
 /* Texts made to cost much: they finish, or are refused by name. */
 static void test_costly_texts(void **state)
 {
@@ -250,6 +307,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_secrets),
         cmocka_unit_test(test_harmless),
+        cmocka_unit_test(test_hints_change_nothing),
         cmocka_unit_test(test_costly_texts),
         cmocka_unit_test(test_arena_limits),
     };

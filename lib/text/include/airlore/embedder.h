@@ -15,7 +15,8 @@
 struct al_embedder;
 
 /* Check and use a table. bytes borrowed until destroy (a mapping, or the built-in one); malformed
- * or of a wrong checksum: AL_DATA_LOSS. *ret owned: al_embedder_destroy. */
+ * or of a wrong checksum (not looked at for the built-in one): AL_DATA_LOSS. *ret owned:
+ * al_embedder_destroy. */
 AL_NODISCARD enum al_code al_embedder_open(struct al_str bytes, struct al_mem *mem,
                                            struct al_embedder **ret, struct al_err *err);
 
