@@ -42,12 +42,13 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "proto": (),
     "lib/base": (),
     "tests/support": ("lib/base",),
+    "lib/http": ("lib/base",),
     "lib/rpc": ("lib/base", "proto"),
     "lib/coord": ("lib/base",),
     "lib/text": ("lib/base",),
     "lib/learn": ("lib/base", "lib/text"),
     "lib/pydag": ("lib/base", "lib/text"),
-    "lib/airflow": ("lib/base",),
+    "lib/airflow": ("lib/base", "lib/http"),
     "shard": ("lib/base", "lib/text"),
     "node": ("lib/base", "lib/text", "proto", "lib/rpc", "shard"),
     # The coordinator talks to shards through a port; docs/decisions/0009 says why it sees their types.
@@ -66,7 +67,7 @@ NARROW: dict[tuple[str, str], tuple[str, ...]] = {
 }
 # CMake target (al::NAME) -> layer.
 TARGETS = {
-    "proto": "proto", "base": "lib/base", "testing": "tests/support", "rpc": "lib/rpc", "coord": "lib/coord",
+    "proto": "proto", "base": "lib/base", "testing": "tests/support", "http": "lib/http", "rpc": "lib/rpc", "coord": "lib/coord",
     "coord_conformance": "lib/coord", "text": "lib/text", "learn": "lib/learn", "pydag": "lib/pydag", "airflow": "lib/airflow",
     "shard": "shard", "node": "node", "coordinator": "coordinator", "client": "clients/c",
     "airlored": "airlored", "cli": "clients/cli",
@@ -82,7 +83,7 @@ VENDORS: dict[str, tuple[str, ...]] = {
     "omp.h": ("shard/faiss_shim.cpp",),
     "cblas.h": ("shard/faiss_shim.cpp",),
     "roaring/": ("shard/*",),
-    "curl/": ("lib/airflow/curl.c",),
+    "curl/": ("lib/http/http_curl.c",),
     "microhttpd.h": ("node/http.c", "airlored/http.c", "coordinator/http.c"),
     "yaml.h": ("lib/base/config_yaml.c", "lib/text/frontmatter.c"),
     "cmark-gfm.h": ("lib/text/markdown.c",),
