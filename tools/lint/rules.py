@@ -43,6 +43,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "lib/base": (),
     "tests/support": ("lib/base",),
     "lib/http": ("lib/base",),
+    "lib/llm": ("lib/base", "lib/http"),
     "lib/rpc": ("lib/base", "proto"),
     "lib/coord": ("lib/base",),
     "lib/text": ("lib/base",),
@@ -67,7 +68,7 @@ NARROW: dict[tuple[str, str], tuple[str, ...]] = {
 }
 # CMake target (al::NAME) -> layer.
 TARGETS = {
-    "proto": "proto", "base": "lib/base", "testing": "tests/support", "http": "lib/http", "rpc": "lib/rpc", "coord": "lib/coord",
+    "proto": "proto", "base": "lib/base", "testing": "tests/support", "http": "lib/http", "llm": "lib/llm", "rpc": "lib/rpc", "coord": "lib/coord",
     "coord_conformance": "lib/coord", "text": "lib/text", "learn": "lib/learn", "pydag": "lib/pydag", "airflow": "lib/airflow",
     "shard": "shard", "node": "node", "coordinator": "coordinator", "client": "clients/c",
     "airlored": "airlored", "cli": "clients/cli",
@@ -95,7 +96,7 @@ VENDORS: dict[str, tuple[str, ...]] = {
     "libstemmer.h": ("lib/text/analyzer.c",),
     "utf8proc.h": ("lib/text/unicode.c",),
     "cld2/": ("lib/text/lang_cld2.cpp",),
-    "jansson.h": ("lib/text/notebook.c", "clients/cli/*", "airlored/runtime_file.c", "bench/*"),
+    "jansson.h": ("lib/text/notebook.c", "lib/llm/*", "clients/cli/*", "airlored/runtime_file.c", "bench/*"),
     "openssl/": (),
     # Hash functions: no state, no handles, no errors; used where a hash is needed.
     "sodium.h": ("lib/text/embedder.c", "coordinator/key_text.c", "coordinator/prepare.c",
