@@ -53,8 +53,9 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "shard": ("lib/base", "lib/text"),
     "node": ("lib/base", "lib/text", "proto", "lib/rpc", "shard"),
     # The coordinator talks to shards through a port; docs/decisions/0009 says why it sees their types.
-    "coordinator": ("lib/base", "lib/text", "proto", "lib/rpc", "lib/coord", "lib/learn", "lib/pydag", "lib/airflow", "shard"),
-    "airlored": ("lib/base", "lib/text", "proto", "lib/rpc", "lib/coord", "shard", "node", "coordinator"),
+    "coordinator": ("lib/base", "lib/text", "proto", "lib/rpc", "lib/coord", "lib/http", "lib/llm", "lib/learn", "lib/pydag",
+                    "lib/airflow", "shard"),
+    "airlored": ("lib/base", "lib/text", "proto", "lib/rpc", "lib/coord", "lib/http", "lib/llm", "shard", "node", "coordinator"),
     "clients/c": ("lib/base", "proto", "lib/rpc"),
     "clients/cli": ("lib/base", "proto", "clients/c"),
     # The quality harness runs queries in process, through the coordinator's own functions.
