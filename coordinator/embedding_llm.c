@@ -39,25 +39,26 @@ static enum al_code repair(struct al_str s, struct al_arena *a, struct al_str *r
     return AL_OK;
 }
 
-static enum al_code embed_clean(const struct remote *r, const struct al_str *texts, size_t n,
-                                struct al_arena *a, float *vecs, bool *has, struct al_err *err)
+static enum al_code embed_clean(const struct remote *r, const struct al_embedding_batch *b,
+                                struct al_arena *a, struct al_err *err)
 {
-    struct al_str *clean = al_arena_array(a, n + 1, sizeof(*clean));
+    struct al_llm_embed_options opt = r->opt;
+    struct al_str *clean = al_arena_array(a, b->n + 1, sizeof(*clean));
     if (!clean)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "embedding: out of memory");
-    for (size_t i = 0; i < n; i++)
-        AL_TRY(repair(texts[i], a, &clean[i], err));
-    return al_llm_embed(r->llm, &r->opt, &(struct al_llm_texts){clean, n}, vecs, has, err);
+    for (size_t i = 0; i < b->n; i++)
+        AL_TRY(repair(b->texts[i], a, &clean[i], err));
+    opt.deadline_ns = b->deadline_ns;
+    return al_llm_embed(r->llm, &opt, &(struct al_llm_texts){clean, b->n}, b->vecs, b->has, err);
 }
 
-static enum al_code remote_embed(struct al_embedding *e, const struct al_str *texts, size_t n,
-                                 uint64_t deadline_ns, float *vecs, bool *has, struct al_err *err)
+static enum al_code remote_embed(struct al_embedding *e, const struct al_embedding_batch *b,
+                                 struct al_err *err)
 {
-    struct remote call = *(const struct remote *)e;
+    const struct remote *r = (const struct remote *)e;
     struct al_arena a;
-    call.opt.deadline_ns = deadline_ns;
-    al_arena_init(&a, call.mem, SCRATCH_BYTES);
-    enum al_code code = embed_clean(&call, texts, n, &a, vecs, has, err);
+    al_arena_init(&a, r->mem, SCRATCH_BYTES);
+    enum al_code code = embed_clean(r, b, &a, err);
     al_arena_fini(&a);
     if (code != AL_OK)
         al_err_prefix(err, "embedding '%s'", e->id);

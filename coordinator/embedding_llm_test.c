@@ -68,6 +68,13 @@ static void finish(struct fixture *f)
     al_http_close(f->http);
 }
 
+static enum al_code embed(struct al_embedding *e, const struct al_str *texts, size_t n, float *vecs,
+                          bool *has, struct al_err *err)
+{
+    struct al_embedding_batch b = {texts, n, vecs, has, AL_DEADLINE_NONE};
+    return al_embedding_embed(e, &b, err);
+}
+
 /* What every embedding does: unit vectors that depend on the text alone, none for an empty text. */
 static void conform(struct al_embedding *e)
 {
@@ -81,7 +88,7 @@ static void conform(struct al_embedding *e)
     bool has[N];
     bool has_alone = false;
     assert_true(vecs && alone && strlen(e->id) >= 1 && strlen(e->id) < 128);
-    AL_CHECK_OK(al_embedding_embed(e, texts, N, AL_DEADLINE_NONE, vecs, has, &err), err);
+    AL_CHECK_OK(embed(e, texts, N, vecs, has, &err), err);
     for (size_t i = 0; i < N; i++) {
         const float *v = vecs + i * e->dim;
         double squares = 0;
@@ -89,14 +96,13 @@ static void conform(struct al_embedding *e)
             squares += (double)v[c] * (double)v[c];
         assert_int_equal(has[i], i != 1 && i != 3);
         assert_true(has[i] ? fabs(squares - 1) < 1e-5 : squares <= 0);
-        AL_CHECK_OK(al_embedding_embed(e, &texts[i], 1, AL_DEADLINE_NONE, alone, &has_alone, &err),
-                    err);
+        AL_CHECK_OK(embed(e, &texts[i], 1, alone, &has_alone, &err), err);
         assert_int_equal(has_alone, has[i]);
         assert_memory_equal(alone, v, e->dim * sizeof(*v));
     }
     assert_memory_equal(vecs, vecs + 4 * (size_t)e->dim, e->dim * sizeof(*vecs));
     assert_memory_not_equal(vecs, vecs + 2 * (size_t)e->dim, e->dim * sizeof(*vecs));
-    AL_CHECK_OK(al_embedding_embed(e, NULL, 0, AL_DEADLINE_NONE, NULL, NULL, &err), err);
+    AL_CHECK_OK(embed(e, NULL, 0, NULL, NULL, &err), err);
     al_mem_free(NULL, vecs);
     al_mem_free(NULL, alone);
 }
@@ -137,12 +143,10 @@ static void test_errors(void **state)
     bool has = false;
     start(&f);
     f.status = 401;
-    assert_int_equal(al_embedding_embed(f.e, &text, 1, AL_DEADLINE_NONE, vec, &has, &err),
-                     AL_FAILED_PRECONDITION);
+    assert_int_equal(embed(f.e, &text, 1, vec, &has, &err), AL_FAILED_PRECONDITION);
     assert_non_null(strstr(err.msg, "embedding 'm@8'"));
     f.status = 503;
-    assert_int_equal(al_embedding_embed(f.e, &text, 1, AL_DEADLINE_NONE, vec, &has, &err),
-                     AL_UNAVAILABLE);
+    assert_int_equal(embed(f.e, &text, 1, vec, &has, &err), AL_UNAVAILABLE);
     struct al_embedding *e = NULL;
     struct al_llm_embed_options wide = {.dim = AL_LLM_DIM_MAX + 1};
     assert_int_equal(al_embedding_llm(f.llm, &wide, NULL, &e, &err), AL_INVALID_ARGUMENT);

@@ -6,15 +6,14 @@ struct table {
     const struct al_embedder *embedder;
 };
 
-static enum al_code table_embed(struct al_embedding *e, const struct al_str *texts, size_t n,
-                                uint64_t deadline_ns, float *vecs, bool *has, struct al_err *err)
+static enum al_code table_embed(struct al_embedding *e, const struct al_embedding_batch *b,
+                                struct al_err *err)
 {
     const struct table *t = (const struct table *)e;
-    (void)deadline_ns;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < b->n; i++) {
         uint32_t n_tokens = 0;
-        AL_TRY(al_embedder_embed(t->embedder, texts[i], vecs + i * e->dim, &n_tokens, err));
-        has[i] = n_tokens > 0;
+        AL_TRY(al_embedder_embed(t->embedder, b->texts[i], b->vecs + i * e->dim, &n_tokens, err));
+        b->has[i] = n_tokens > 0;
     }
     return AL_OK;
 }
@@ -45,8 +44,8 @@ void al_embedding_destroy(struct al_embedding *e)
         e->ops->destroy(e);
 }
 
-enum al_code al_embedding_embed(struct al_embedding *e, const struct al_str *texts, size_t n,
-                                uint64_t deadline_ns, float *vecs, bool *has, struct al_err *err)
+enum al_code al_embedding_embed(struct al_embedding *e, const struct al_embedding_batch *b,
+                                struct al_err *err)
 {
-    return e->ops->embed(e, texts, n, deadline_ns, vecs, has, err);
+    return e->ops->embed(e, b, err);
 }

@@ -16,12 +16,20 @@
 
 struct al_embedding;
 
-/* embed: vectors of unit length, n * dim floats of the caller; has: n flags, false where a text has
- * no vector (all zeros then). On error both are undefined. texts: any bytes. destroy accepts NULL.
- */
+/* Texts and where their vectors go. texts: n of any bytes. vecs: n * dim floats, has: n flags, of
+ * the caller; has[i] false where a text has no vector (all zeros then). */
+struct al_embedding_batch {
+    const struct al_str *texts;
+    size_t n;
+    float *vecs;
+    bool *has;
+    uint64_t deadline_ns; /* of the monotonic clock */
+};
+
+/* embed: vectors of unit length; on error vecs and has are undefined. destroy accepts NULL. */
 struct al_embedding_ops {
-    enum al_code (*embed)(struct al_embedding *e, const struct al_str *texts, size_t n,
-                          uint64_t deadline_ns, float *vecs, bool *has, struct al_err *err);
+    enum al_code (*embed)(struct al_embedding *e, const struct al_embedding_batch *b,
+                          struct al_err *err);
     void (*destroy)(struct al_embedding *e);
 };
 
@@ -42,9 +50,8 @@ AL_NODISCARD enum al_code al_embedding_static(const struct al_embedder *e, struc
 void al_embedding_destroy(struct al_embedding *e);
 
 /* embed of the back end. */
-AL_NODISCARD enum al_code al_embedding_embed(struct al_embedding *e, const struct al_str *texts,
-                                             size_t n, uint64_t deadline_ns, float *vecs, bool *has,
-                                             struct al_err *err);
+AL_NODISCARD enum al_code
+al_embedding_embed(struct al_embedding *e, const struct al_embedding_batch *b, struct al_err *err);
 
 AL_DEFINE_AUTO(al_embedding);
 
