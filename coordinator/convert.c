@@ -243,6 +243,9 @@ Airlore__V1__Item *al_msg_item(struct al_coordinator *c, struct al_arena *a, con
     m->kind = al_msg_str(a, d->kind);
     m->url = al_msg_str(a, d->url);
     m->version = al_msg_str(a, d->version);
+    m->media_type = al_msg_str(a, d->media_type);
+    m->revision = d->revision;
+    m->redactions = d->redactions;
     m->source = al_msg_str(a, d->source);
     m->content_checksum = al_msg_str(a, al_doc_find_meta(d, "source_checksum"));
     m->create_time = al_msg_time(a, d->created_ms);
@@ -250,8 +253,8 @@ Airlore__V1__Item *al_msg_item(struct al_coordinator *c, struct al_arena *a, con
     m->facts = msg_facts(a, d);
     m->chunk_count = (uint32_t)d->n_chunks;
     bool ok = m->id && m->space && m->owner && m->title && m->kind && m->url && m->version &&
-              m->source && m->content_checksum && m->create_time && m->update_time && m->facts &&
-              fill_lists(a, d, m);
+              m->media_type && m->source && m->content_checksum && m->create_time &&
+              m->update_time && m->facts && fill_lists(a, d, m);
     if (ok && view != AIRLORE__V1__ITEM_VIEW__ITEM_VIEW_BASIC)
         ok = fill_texts(c, a, d, m);
     return ok ? m : NULL;

@@ -6,7 +6,6 @@
 #define CHECK_MAX 10000u
 #define BATCH_MAX 256u
 #define PRESENT_MAX 10000u
-#define CHECKSUM_BYTES_MAX 128u
 #define SUM_PAGE_DEFAULT 1000u
 
 /* One Ingest call. */
@@ -132,9 +131,6 @@ static enum al_code check_item(struct session *s, const Airlore__V1__IngestItem 
         return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "EMBEDDER_MISMATCH",
                          "vector: made by '%.64s', the index has '%s'", m->embedder_id,
                          al_embedder_id(s->c->opt.embedder));
-    if (it->checksum.n > CHECKSUM_BYTES_MAX)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE", "checksum: at most %u bytes",
-                         CHECKSUM_BYTES_MAX);
     if (s->dry_run)
         return AL_OK;
     return al_ratelimit_bytes(s->c->ratelimit, al_call_credential(s->call)->key, it->content.n,
