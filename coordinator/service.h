@@ -19,6 +19,7 @@
 #include "airlore/ingest.h"
 #include "airlore/items.h"
 #include "airlore/jobs.h"
+#include "airlore/once.h"
 #include "page.h"
 #include "ratelimit.h"
 
@@ -29,6 +30,7 @@ struct al_coordinator {
     struct al_directory *directory;
     struct al_ratelimit *ratelimit;
     struct al_jobs *jobs;
+    struct al_once_book *once;
     uint64_t started_ms;
     uint8_t page_key[32];        /* of this process: seals page tokens */
     struct al_metric *calls[17]; /* by status code */
@@ -133,6 +135,21 @@ AL_NODISCARD enum al_code al_resolve_target(struct al_coordinator *c,
 AL_NODISCARD enum al_code al_resolve_space(struct al_coordinator *c,
                                            const struct al_credential *cred, const char *name,
                                            uint32_t *ret, struct al_err *err);
+
+/* AL_PERMISSION_DENIED, reason SPACE_FORBIDDEN, unless the space is the key's own, its team's or,
+ * for a key of the whole team, one of the team's deployments: where it may write. */
+AL_NODISCARD enum al_code al_require_team_space(struct al_coordinator *c,
+                                                const struct al_credential *cred, uint32_t space,
+                                                struct al_arena *a, struct al_err *err);
+
+/* The name of a write: its text, with a digest of the method and the whole request. */
+AL_NODISCARD enum al_code al_once_name_of(struct al_rpc_call *call, const ProtobufCMessage *req,
+                                          const char *text, struct al_once_name *ret,
+                                          struct al_err *err);
+
+/* AL_INVALID_ARGUMENT, reason BAD_ENUM. With one replica of each shard every level reads the
+ * primary. */
+AL_NODISCARD enum al_code al_check_read_level(Airlore__V1__ReadLevel level, struct al_err *err);
 
 /* An admin key of the team "default", which owns the server, administers everything; of another
  * team, that team only. */

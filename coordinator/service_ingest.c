@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "service.h"
@@ -403,7 +404,11 @@ AL_UNARY(al_serve_list_checksums)
     struct al_page_cursor cursor;
     if (!out)
         return al_msg_no_memory(err);
-    AL_TRY(al_page_parse(c, al_str_c(m->page_token), a, &cursor, err));
+    char space[16];
+    snprintf(space, sizeof space, "%u", t.space);
+    const char *const of[] = {"ListChecksums", space, m->source};
+    uint64_t request = al_page_request(of, AL_ARRAY_LEN(of));
+    AL_TRY(al_page_parse(c, al_str_c(m->page_token), request, a, &cursor, err));
     AL_TRY(list_page(c, &t, m, a, &cursor, out, err));
     AL_TRY(al_page_format(c, &cursor, a, &out->next_page_token, err));
     *ret_reply = &out->base;

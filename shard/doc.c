@@ -6,6 +6,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "keys.h"
+
 #define FORMAT 2u
 #define FORMAT_BEFORE_REVISIONS 1u
 #define KNOWN_CHUNK_BYTES_MIN 3u /* an encoded chunk takes at least so many bytes */
@@ -21,6 +23,11 @@ static uint64_t maker_of(const struct al_doc *d)
 {
     return XXH3_64bits_withSeed(d->embedder_id.p ? d->embedder_id.p : "", d->embedder_id.n,
                                 d->analyzer_version);
+}
+
+uint64_t al_doc_log_index(const struct al_doc *d)
+{
+    return d->docno >> AL_DOCNO_OP_BITS;
 }
 
 uint16_t al_doc_slot(uint32_t space, struct al_str id)

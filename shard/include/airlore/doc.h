@@ -111,6 +111,9 @@ void al_doc_patch(char *bytes, const struct al_doc_head *h);
  * was made of. */
 AL_NODISCARD enum al_code al_doc_own(struct al_doc *d, struct al_arena *a, struct al_err *err);
 
+/* Index of the log entry that made this version of the document: what AL_IF_VERSION compares. */
+uint64_t al_doc_log_index(const struct al_doc *d);
+
 /* Slot of a routing key: 16-bit hash (XXH3) of space and id. */
 uint16_t al_doc_slot(uint32_t space, struct al_str id);
 
