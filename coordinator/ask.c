@@ -292,6 +292,8 @@ enum al_code al_ask(const struct al_query_context *ctx, const struct al_ask_opti
     AL_TRY(al_query_run(ctx, &q, a, &res, err));
     double threshold = isnan(opt->min_relevance) ? AL_ASK_RELEVANCE_DEFAULT : opt->min_relevance;
     struct al_answer ans = {0};
+    ans.missing = res.missing;
+    ans.n_missing = res.n_missing;
     ans.relevance = answerability(&res);
     if (res.n_hits && ans.relevance >= threshold) {
         struct asking s = {.ctx = ctx, .a = a, .err = err, .res = &res};

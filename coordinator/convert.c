@@ -135,30 +135,54 @@ static Airlore__V1__Chunk *msg_chunk(struct al_coordinator *c, struct al_arena *
     return m->text && m->heading_path ? m : NULL;
 }
 
-static bool fill_lists(struct al_arena *a, const struct al_doc *d, Airlore__V1__Item *m)
+/* One entry of a map<string, string>: all of them have key and value in the same places. */
+static void *msg_pair(struct al_arena *a, const ProtobufCMessageDescriptor *d, struct al_str key,
+                      struct al_str value)
 {
-    m->tags = al_msg_list(a, d->n_tags);
-    m->metadata = al_msg_list(a, d->n_meta);
-    if (!m->tags || !m->metadata)
+    AL_ASSERT(d->n_fields == 2);
+    char *m = al_msg_new(a, d);
+    char *k = al_msg_str(a, key);
+    char *v = al_msg_str(a, value);
+    if (!m || !k || !v)
+        return NULL;
+    memcpy(m + d->fields[0].offset, &k, sizeof k);
+    memcpy(m + d->fields[1].offset, &v, sizeof v);
+    return m;
+}
+
+bool al_msg_labels(struct al_arena *a, const struct al_doc *d,
+                   const ProtobufCMessageDescriptor *pair, struct al_msg_labels *ret)
+{
+    struct al_msg_labels l = {.tags = al_msg_list(a, d->n_tags),
+                              .metadata = al_msg_list(a, d->n_meta)};
+    if (!l.tags || !l.metadata)
         return false;
     for (size_t i = 0; i < d->n_tags; i++) {
-        m->tags[i] = al_msg_str(a, d->tags[i]);
-        if (!m->tags[m->n_tags++])
+        l.tags[i] = al_msg_str(a, d->tags[i]);
+        if (!l.tags[l.n_tags++])
             return false;
     }
+    void **entries = l.metadata;
     for (size_t i = 0; i < d->n_meta; i++) {
         if (al_meta_is_internal(d->meta[i].key))
             continue;
-        Airlore__V1__Item__MetadataEntry *e =
-            al_msg_new(a, &airlore__v1__item__metadata_entry__descriptor);
-        if (!e)
+        entries[l.n_metadata] = msg_pair(a, pair, d->meta[i].key, d->meta[i].value);
+        if (!entries[l.n_metadata++])
             return false;
-        e->key = al_msg_str(a, d->meta[i].key);
-        e->value = al_msg_str(a, d->meta[i].value);
-        if (!e->key || !e->value)
-            return false;
-        m->metadata[m->n_metadata++] = e;
     }
+    *ret = l;
+    return true;
+}
+
+static bool fill_labels(struct al_arena *a, const struct al_doc *d, Airlore__V1__Item *m)
+{
+    struct al_msg_labels l;
+    if (!al_msg_labels(a, d, &airlore__v1__item__metadata_entry__descriptor, &l))
+        return false;
+    m->tags = l.tags;
+    m->n_tags = l.n_tags;
+    m->metadata = l.metadata;
+    m->n_metadata = l.n_metadata;
     return true;
 }
 
@@ -281,7 +305,7 @@ Airlore__V1__Item *al_msg_item(struct al_coordinator *c, struct al_arena *a, con
     m->chunk_count = (uint32_t)d->n_chunks;
     bool ok = m->id && m->space && m->owner && m->title && m->kind && m->url && m->version &&
               m->media_type && m->source && m->content_checksum && m->create_time &&
-              m->update_time && m->facts && fill_lists(a, d, m);
+              m->update_time && m->facts && fill_labels(a, d, m);
     if (ok && view != AIRLORE__V1__ITEM_VIEW__ITEM_VIEW_BASIC)
         ok = fill_texts(c, a, d, m);
     return ok ? m : NULL;

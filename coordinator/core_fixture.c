@@ -112,7 +112,7 @@ struct al_query_result core_search(struct core *c, const char *text, enum al_sea
                          .spaces = spaces,
                          .n_spaces = n_spaces,
                          .deadline_ns = AL_DEADLINE_NONE};
-    struct al_query_context ctx = {&c->router, c->embedder};
+    struct al_query_context ctx = {&c->router, c->embedder, NULL};
     struct al_query_result r;
     AL_CHECK_OK(al_query_run(&ctx, &q, &c->arena, &r, &err), err);
     return r;

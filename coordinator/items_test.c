@@ -260,7 +260,7 @@ static void test_reviewers_delete_from_the_community(void **state)
 static void ask(struct two *t, const char *question, struct al_answer *ret)
 {
     struct al_err err = {0};
-    struct al_query_context ctx = {&t->core.router, t->core.embedder};
+    struct al_query_context ctx = {&t->core.router, t->core.embedder, NULL};
     struct al_ask_options o = {.query = {.text = al_str_c(question),
                                          .k = 8,
                                          .mode = AL_MODE_HYBRID,

@@ -243,11 +243,14 @@ void al_once_shard_id(const struct al_once *w, uint32_t n, uint8_t ret[16])
     memset(ret, 0, 16);
     if (w->state == AL_ONCE_NONE)
         return;
-    uint8_t bytes[36];
+    uint8_t bytes[44];
     uint8_t digest[32];
     memcpy(bytes, w->key, 32);
     for (size_t i = 0; i < 4; i++)
         bytes[32 + i] = (uint8_t)(n >> (8 * i));
+    /* a name whose time is over is another write's, though the shard may still know the former */
+    for (size_t i = 0; i < 8; i++)
+        bytes[36 + i] = (uint8_t)(w->time_ms >> (8 * i));
     al_digest((struct al_str){(const char *)bytes, sizeof bytes}, digest);
     memcpy(ret, digest, 16);
 }

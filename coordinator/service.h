@@ -108,6 +108,17 @@ char **al_msg_headings(struct al_arena *a, struct al_str heading, size_t *ret_n)
 Airlore__V1__Item *al_msg_item(struct al_coordinator *c, struct al_arena *a, const struct al_doc *d,
                                Airlore__V1__ItemView view) AL_NODISCARD;
 
+/* Tags and metadata of a document: what items and hits show of it in the same shape. metadata is an
+ * array of messages of type `pair`, an entry of a map<string, string>. */
+struct al_msg_labels {
+    char **tags;
+    size_t n_tags;
+    void *metadata;
+    size_t n_metadata;
+};
+bool al_msg_labels(struct al_arena *a, const struct al_doc *d,
+                   const ProtobufCMessageDescriptor *pair, struct al_msg_labels *ret) AL_NODISCARD;
+
 /* A metadata value of a document, empty when absent. */
 struct al_str al_doc_find_meta(const struct al_doc *d, const char *key);
 
