@@ -176,11 +176,12 @@ static enum al_code make_query(struct al_coordinator *c, struct al_rpc_call *cal
         .n_spaces = cred->n_spaces,
         .deadline_ns = al_call_deadline(c, call),
     };
-    if (m->snippet && m->snippet->_max_bytes_case)
+    if (m->snippet && m->snippet->_max_bytes_case) {
         q.snippet_bytes = m->snippet->max_bytes;
-    if (q.snippet_bytes && (q.snippet_bytes < 40 || q.snippet_bytes > 4096))
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "OUT_OF_RANGE",
-                         "snippet: %u bytes is not in 40 to 4,096", q.snippet_bytes);
+        if (q.snippet_bytes < 40 || q.snippet_bytes > 4096)
+            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "OUT_OF_RANGE",
+                             "snippet: %u bytes is not in 40 to 4,096", q.snippet_bytes);
+    }
     AL_TRY(mode_of(m, &q.mode, err));
     AL_TRY(take_token(c, m->after_token, a, &q.after, err));
     AL_TRY(scoped_filter(m->filter, m->scopes, m->n_scopes, a, &q.filter, err));
