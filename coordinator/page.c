@@ -3,9 +3,6 @@
 #include <sodium.h>
 #include <string.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "service.h"
 
 #define SEAL_BYTES ((size_t)crypto_secretbox_NONCEBYTES + crypto_secretbox_MACBYTES)
@@ -55,10 +52,15 @@ static enum al_code unseal(struct al_coordinator *c, const uint8_t *sealed, size
 
 uint64_t al_page_request(const char *const *fields, size_t n)
 {
-    uint64_t h = n;
-    for (size_t i = 0; i < n; i++)
-        h = XXH3_64bits_withSeed(fields[i], strlen(fields[i]), h);
-    return h;
+    crypto_generichash_state h;
+    uint8_t digest[crypto_generichash_BYTES_MIN];
+    uint64_t ret;
+    crypto_generichash_init(&h, NULL, 0, sizeof digest);
+    for (size_t i = 0; i < n; i++) /* each with the NUL at its end */
+        crypto_generichash_update(&h, (const uint8_t *)fields[i], strlen(fields[i]) + 1);
+    crypto_generichash_final(&h, digest, sizeof digest);
+    memcpy(&ret, digest, sizeof ret);
+    return ret;
 }
 
 enum al_code al_page_parse(struct al_coordinator *c, struct al_str token, uint64_t request,

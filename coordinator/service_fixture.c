@@ -198,3 +198,21 @@ void service_put(struct service *s, const char *key, const char *id, const char 
     const Airlore__V1__IngestResult *r = service_ingest(s, key, &options, &item);
     assert_null(r->error);
 }
+
+char *service_text(struct service *s, size_t n)
+{
+    char *p = al_arena_alloc(&s->arena, n + 1);
+    assert_non_null(p);
+    memset(p, 't', n);
+    p[n] = '\0';
+    return p;
+}
+
+void service_expect(struct service *s, const char *name, enum al_code code, enum al_code want,
+                    const char *reason)
+{
+    if (code != want || (reason && strcmp(s->err.reason, reason) != 0))
+        fail_msg("case '%s': %s (%s): %s, not %s (%s)", name, al_code_name(code),
+                 code == AL_OK ? "" : s->err.reason, s->err.msg, al_code_name(want),
+                 reason ? reason : "");
+}

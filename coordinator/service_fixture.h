@@ -55,4 +55,11 @@ const Airlore__V1__IngestResult *service_ingest(struct service *s, const char *k
                                                 Airlore__V1__IngestOptions *options,
                                                 Airlore__V1__IngestItem *item);
 
+/* n times 't', in the arena. */
+char *service_text(struct service *s, size_t n);
+
+/* Fail the test unless code is the one wanted and, if a reason is given, s->err has it. */
+void service_expect(struct service *s, const char *name, enum al_code code, enum al_code want,
+                    const char *reason);
+
 #endif
