@@ -115,7 +115,7 @@ static enum al_code score_piece(struct asking *s, struct al_analyzer *an, struct
     p->vector = al_arena_array(s->a, dim, sizeof *p->vector);
     if (!c.seen || !p->vector)
         return no_memory(s->err);
-    al_analyzer_run(an, p->text, mark_term, &c);
+    al_analyzer_find(an, p->text, s->res->terms, n, mark_term, &c);
     double have = 0;
     double all = 0;
     for (size_t i = 0; i < n; i++) {

@@ -263,6 +263,17 @@ static int by_vector(const void *x, const void *y)
                             (double)b->cand->vector_score);
 }
 
+/* Each shard gives its part in order: with one, all is in order. */
+static void sort_ranked(struct ranked *r, size_t n, int (*cmp)(const void *x, const void *y))
+{
+    for (size_t i = 1; i < n; i++) {
+        if (cmp(&r[i - 1], &r[i]) > 0) {
+            qsort(r, n, sizeof *r, cmp);
+            return;
+        }
+    }
+}
+
 struct legs {
     struct ranked *text;
     struct ranked *vector;
@@ -301,8 +312,8 @@ static enum al_code gather(struct run *r, struct legs *l)
         for (size_t i = 0; i < per[s].n_vector; i++)
             l->vector[v++] = (struct ranked){&per[s].vector[i], s};
     }
-    qsort(l->text, l->n_text, sizeof *l->text, by_text);
-    qsort(l->vector, l->n_vector, sizeof *l->vector, by_vector);
+    sort_ranked(l->text, l->n_text, by_text);
+    sort_ranked(l->vector, l->n_vector, by_vector);
     r->leg_full = l->n_text >= r->text_depth || l->n_vector >= r->vector_depth;
     l->n_text = l->n_text < r->text_depth ? l->n_text : r->text_depth;
     l->n_vector = l->n_vector < r->vector_depth ? l->n_vector : r->vector_depth;
