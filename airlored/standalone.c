@@ -144,6 +144,7 @@ static enum al_code make_coordinator(struct al_standalone *s, struct al_err *err
             .metrics = s->metrics,
             .default_quota = {.requests_per_minute = (uint32_t)set->quota_requests_per_minute,
                               .ingest_bytes_per_day = set->quota_ingest_bytes_per_day},
+            .message_bytes_max = (size_t)set->rpc_message_bytes,
             .data_dir = s->folder.path,
             .server_name = set->name,
             .version = al_build_version(),

@@ -62,7 +62,7 @@ static enum al_code one(struct inprocess *p, const struct al_bench_options *o, c
                          .spaces = spaces,
                          .n_spaces = AL_ARRAY_LEN(spaces),
                          .deadline_ns = AL_DEADLINE_NONE};
-    struct al_query_context ctx = {&p->router, p->embedder};
+    struct al_query_context ctx = {&p->router, p->embedder, NULL};
     struct al_query_result r = {0};
     struct al_arena a;
     al_arena_init(&a, NULL, ARENA_BYTES);

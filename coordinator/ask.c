@@ -115,7 +115,7 @@ static enum al_code score_piece(struct asking *s, struct al_analyzer *an, struct
     p->vector = al_arena_array(s->a, dim, sizeof *p->vector);
     if (!c.seen || !p->vector)
         return no_memory(s->err);
-    al_analyzer_run(an, p->text, mark_term, &c);
+    al_analyzer_find(an, p->text, s->res->terms, n, mark_term, &c);
     double have = 0;
     double all = 0;
     for (size_t i = 0; i < n; i++) {
@@ -292,6 +292,8 @@ enum al_code al_ask(const struct al_query_context *ctx, const struct al_ask_opti
     AL_TRY(al_query_run(ctx, &q, a, &res, err));
     double threshold = isnan(opt->min_relevance) ? AL_ASK_RELEVANCE_DEFAULT : opt->min_relevance;
     struct al_answer ans = {0};
+    ans.missing = res.missing;
+    ans.n_missing = res.n_missing;
     ans.relevance = answerability(&res);
     if (res.n_hits && ans.relevance >= threshold) {
         struct asking s = {.ctx = ctx, .a = a, .err = err, .res = &res};

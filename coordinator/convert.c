@@ -1,7 +1,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "key_text.h"
 #include "service.h"
+
+#define HEADINGS_MAX 256u
 
 const struct al_credential *al_call_credential(struct al_rpc_call *call)
 {
@@ -132,52 +135,98 @@ static Airlore__V1__Chunk *msg_chunk(struct al_coordinator *c, struct al_arena *
     return m->text && m->heading_path ? m : NULL;
 }
 
-static bool fill_lists(struct al_arena *a, const struct al_doc *d, Airlore__V1__Item *m)
+/* One entry of a map<string, string>: all of them have key and value in the same places. */
+static void *msg_pair(struct al_arena *a, const ProtobufCMessageDescriptor *d, struct al_str key,
+                      struct al_str value)
 {
-    m->tags = al_msg_list(a, d->n_tags);
-    m->metadata = al_msg_list(a, d->n_meta);
-    if (!m->tags || !m->metadata)
+    AL_ASSERT(d->n_fields == 2);
+    char *m = al_msg_new(a, d);
+    char *k = al_msg_str(a, key);
+    char *v = al_msg_str(a, value);
+    if (!m || !k || !v)
+        return NULL;
+    memcpy(m + d->fields[0].offset, &k, sizeof k);
+    memcpy(m + d->fields[1].offset, &v, sizeof v);
+    return m;
+}
+
+bool al_msg_labels(struct al_arena *a, const struct al_doc *d,
+                   const ProtobufCMessageDescriptor *pair, struct al_msg_labels *ret)
+{
+    struct al_msg_labels l = {.tags = al_msg_list(a, d->n_tags),
+                              .metadata = al_msg_list(a, d->n_meta)};
+    if (!l.tags || !l.metadata)
         return false;
     for (size_t i = 0; i < d->n_tags; i++) {
-        m->tags[i] = al_msg_str(a, d->tags[i]);
-        if (!m->tags[m->n_tags++])
+        l.tags[i] = al_msg_str(a, d->tags[i]);
+        if (!l.tags[l.n_tags++])
             return false;
     }
+    void **entries = l.metadata;
     for (size_t i = 0; i < d->n_meta; i++) {
         if (al_meta_is_internal(d->meta[i].key))
             continue;
-        Airlore__V1__Item__MetadataEntry *e =
-            al_msg_new(a, &airlore__v1__item__metadata_entry__descriptor);
-        if (!e)
+        entries[l.n_metadata] = msg_pair(a, pair, d->meta[i].key, d->meta[i].value);
+        if (!entries[l.n_metadata++])
             return false;
-        e->key = al_msg_str(a, d->meta[i].key);
-        e->value = al_msg_str(a, d->meta[i].value);
-        if (!e->key || !e->value)
-            return false;
-        m->metadata[m->n_metadata++] = e;
     }
+    *ret = l;
     return true;
 }
 
-/* "a, b,c" into strings. */
-static char **split_list(struct al_arena *a, struct al_str s, size_t *ret_n)
+static bool fill_labels(struct al_arena *a, const struct al_doc *d, Airlore__V1__Item *m)
+{
+    struct al_msg_labels l;
+    if (!al_msg_labels(a, d, &airlore__v1__item__metadata_entry__descriptor, &l))
+        return false;
+    m->tags = l.tags;
+    m->n_tags = l.n_tags;
+    m->metadata = l.metadata;
+    m->n_metadata = l.n_metadata;
+    return true;
+}
+
+/* "a, b,c" into at most most strings; links are separated by spaces. */
+static char **split_list(struct al_arena *a, struct al_str s, char separator, size_t most,
+                         size_t *ret_n)
 {
     size_t max = 1;
     for (size_t i = 0; i < s.n; i++)
-        max += s.p[i] == ',';
+        max += s.p[i] == separator;
     char **out = al_msg_list(a, max);
     if (!out)
         return NULL;
     size_t n = 0;
     size_t from = 0;
-    while (s.n && from <= s.n) {
-        size_t at = al_str_find(s, AL_STR(","), from);
+    while (s.n && from <= s.n && n < most) {
+        size_t at = al_str_find(s, (struct al_str){&separator, 1}, from);
         size_t end = at == SIZE_MAX ? s.n : at;
         struct al_str part = al_str_trim(al_str_sub(s, from, end - from));
         from = end + 1;
         if (!part.n)
             continue;
         out[n] = al_msg_str(a, part);
+        if (!out[n++])
+            return NULL;
+    }
+    *ret_n = n;
+    return out;
+}
+
+/* The headings of the chunks, each once; known where the chunks are. */
+static char **list_headings(struct al_arena *a, const struct al_doc *d, size_t *ret_n)
+{
+    char **out = al_msg_list(a, HEADINGS_MAX);
+    if (!out)
+        return NULL;
+    size_t n = 0;
+    struct al_str last = {"", 0};
+    for (size_t i = 0; d->chunks && i < d->n_chunks && n < HEADINGS_MAX; i++) {
+        struct al_str h = d->chunks[i].heading;
+        if (!h.n || al_str_eq(h, last))
+            continue;
+        last = h;
+        out[n] = al_msg_str(a, h);
         if (!out[n++])
             return NULL;
     }
@@ -205,12 +254,14 @@ static Airlore__V1__ItemFacts *msg_facts(struct al_arena *a, const struct al_doc
     m->language = al_msg_str(a, d->lang);
     m->author = al_msg_str(a, al_doc_find_meta(d, "author"));
     m->airflow = al_msg_str(a, al_doc_find_meta(d, "airflow"));
-    m->topics = split_list(a, al_doc_find_meta(d, "topics"), &m->n_topics);
-    m->operators = split_list(a, al_doc_find_meta(d, "operators"), &m->n_operators);
-    m->links = split_list(a, al_doc_find_meta(d, "links"), &m->n_links);
+    m->topics = split_list(a, al_doc_find_meta(d, "topics"), ',', 16, &m->n_topics);
+    m->operators = split_list(a, al_doc_find_meta(d, "operators"), ',', 64, &m->n_operators);
+    m->links = split_list(a, al_doc_find_meta(d, "links"), ' ', 256, &m->n_links);
+    m->headings = list_headings(a, d, &m->n_headings);
     m->quality = quality_of(d);
-    return m->language && m->author && m->airflow && m->topics && m->operators && m->links ? m
-                                                                                           : NULL;
+    bool ok = m->language && m->author && m->airflow && m->topics && m->operators && m->links &&
+              m->headings;
+    return ok ? m : NULL;
 }
 
 static bool fill_texts(struct al_coordinator *c, struct al_arena *a, const struct al_doc *d,
@@ -243,6 +294,9 @@ Airlore__V1__Item *al_msg_item(struct al_coordinator *c, struct al_arena *a, con
     m->kind = al_msg_str(a, d->kind);
     m->url = al_msg_str(a, d->url);
     m->version = al_msg_str(a, d->version);
+    m->media_type = al_msg_str(a, d->media_type);
+    m->revision = d->revision;
+    m->redactions = d->redactions;
     m->source = al_msg_str(a, d->source);
     m->content_checksum = al_msg_str(a, al_doc_find_meta(d, "source_checksum"));
     m->create_time = al_msg_time(a, d->created_ms);
@@ -250,8 +304,8 @@ Airlore__V1__Item *al_msg_item(struct al_coordinator *c, struct al_arena *a, con
     m->facts = msg_facts(a, d);
     m->chunk_count = (uint32_t)d->n_chunks;
     bool ok = m->id && m->space && m->owner && m->title && m->kind && m->url && m->version &&
-              m->source && m->content_checksum && m->create_time && m->update_time && m->facts &&
-              fill_lists(a, d, m);
+              m->media_type && m->source && m->content_checksum && m->create_time &&
+              m->update_time && m->facts && fill_labels(a, d, m);
     if (ok && view != AIRLORE__V1__ITEM_VIEW__ITEM_VIEW_BASIC)
         ok = fill_texts(c, a, d, m);
     return ok ? m : NULL;
@@ -283,6 +337,36 @@ enum al_code al_token_text(struct al_coordinator *c, const struct al_token *t, s
     AL_TRY(al_token_format(c->opt.router, t, a, &s, err));
     *ret = al_msg_str(a, s);
     return *ret ? AL_OK : al_msg_no_memory(err);
+}
+
+enum al_code al_check_read_level(Airlore__V1__ReadLevel level, struct al_err *err)
+{
+    if ((unsigned)level <= AIRLORE__V1__READ_LEVEL__READ_LEVEL_PRIMARY)
+        return AL_OK;
+    return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ENUM", "read level: %d is none", (int)level);
+}
+
+enum al_code al_once_name_of(struct al_rpc_call *call, const ProtobufCMessage *req,
+                             const char *text, struct al_once_name *ret, struct al_err *err)
+{
+    struct al_arena *a = al_rpc_call_arena(call);
+    struct al_buf b;
+    uint8_t digest[32];
+    *ret = (struct al_once_name){.text = al_str_c(text)};
+    if (!ret->text.n)
+        return AL_OK;
+    size_t n = protobuf_c_message_get_packed_size(req);
+    uint8_t *packed = al_arena_alloc(a, n + 1);
+    if (!packed)
+        return al_msg_no_memory(err);
+    protobuf_c_message_pack(req, packed);
+    al_buf_init(&b, al_arena_mem(a), 0);
+    al_buf_lenstr(&b, al_str_c(al_rpc_call_method(call)));
+    al_buf_add(&b, packed, n);
+    AL_TRY(al_buf_status(&b, err));
+    al_digest(al_buf_view(&b), digest);
+    memcpy(ret->request, digest, sizeof ret->request);
+    return AL_OK;
 }
 
 static bool reads(const struct al_credential *cred, uint32_t space)
@@ -352,37 +436,35 @@ static enum al_code forbidden(struct al_err *err)
                      "space: this key does not write there");
 }
 
-/* An admin key of a team may write for its deployments; another key only for its own. */
-static enum al_code resolve_deployment(struct al_coordinator *c, const struct al_credential *cred,
-                                       const char *name, struct al_arena *a, struct al_target *ret,
-                                       struct al_err *err)
+enum al_code al_require_team_space(struct al_coordinator *c, const struct al_credential *cred,
+                                   uint32_t space, struct al_arena *a, struct al_err *err)
 {
-    uint32_t space;
+    if (space == cred->own_space || space == cred->team_space)
+        return AL_OK;
+    const char *name = al_directory_space_name(c->directory, space, a);
+    char *prefix = al_arena_printf(a, "teams/%s/deployments/", cred->key->team);
+    if (!name || !prefix)
+        return al_msg_no_memory(err);
+    bool is_own = !cred->key->deployment[0] && al_str_starts(al_str_c(name), al_str_c(prefix));
+    return is_own ? AL_OK : forbidden(err);
+}
+
+/* An admin key of a team may write for its deployments; another key only for its own. */
+static enum al_code find_deployment(struct al_coordinator *c, const struct al_credential *cred,
+                                    const char *name, struct al_arena *a, uint32_t *ret_space,
+                                    const char **ret_name, struct al_err *err)
+{
     char *prefix = al_arena_printf(a, "teams/%s/deployments/", cred->key->team);
     if (!prefix)
         return al_msg_no_memory(err);
     struct al_str full = al_str_c(name);
     if (!al_str_starts(full, al_str_c(prefix)))
         return forbidden(err);
-    AL_TRY(al_directory_find_space(c->directory, full, &space, err));
-    bool own = cred->key->deployment[0] && space == cred->own_space;
+    AL_TRY(al_directory_find_space(c->directory, full, ret_space, err));
+    bool own = cred->key->deployment[0] && *ret_space == cred->own_space;
     if (!own && cred->key->role < AL_ROLE_ADMIN)
         return forbidden(err);
-    ret->space = space;
-    ret->visibility = AL_VIS_DEPLOYMENT;
-    ret->deployment = name + strlen(prefix);
-    return AL_OK;
-}
-
-static enum al_code resolve_own_deployment(const struct al_credential *cred, struct al_target *ret,
-                                           struct al_err *err)
-{
-    if (!cred->key->deployment[0])
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "REQUIRED",
-                         "deployment: this key speaks for its whole team; say which deployment");
-    ret->space = cred->own_space;
-    ret->visibility = AL_VIS_DEPLOYMENT;
-    ret->deployment = cred->key->deployment;
+    *ret_name = name + strlen(prefix);
     return AL_OK;
 }
 
@@ -390,29 +472,33 @@ enum al_code al_resolve_target(struct al_coordinator *c, const struct al_credent
                                Airlore__V1__Visibility visibility, const char *deployment,
                                struct al_arena *a, struct al_target *ret, struct al_err *err)
 {
-    AL_TRY(al_credential_require(cred, AL_ROLE_CONTRIBUTOR, err));
-    *ret = (struct al_target){.team = cred->key->team, .deployment = ""};
-    bool unsaid = visibility == AIRLORE__V1__VISIBILITY__VISIBILITY_UNSPECIFIED;
-    bool has_name = deployment && deployment[0];
-    if (has_name && (unsaid || visibility == AIRLORE__V1__VISIBILITY__VISIBILITY_DEPLOYMENT))
-        return resolve_deployment(c, cred, deployment, a, ret, err);
-    if (has_name)
-        return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",
-                         "deployment: naming one for items of a wider visibility is not there yet");
-    if (visibility == AIRLORE__V1__VISIBILITY__VISIBILITY_DEPLOYMENT ||
-        (unsaid && cred->key->deployment[0]))
-        return resolve_own_deployment(cred, ret, err);
-    if (visibility == AIRLORE__V1__VISIBILITY__VISIBILITY_COMMUNITY) {
-        AL_TRY(al_credential_require(cred, AL_ROLE_REVIEWER, err));
-        ret->space = AL_SPACE_COMMUNITY;
-        ret->visibility = AL_VIS_COMMUNITY;
-        ret->team = cred->team_named ? cred->key->team : cred->pseudonym;
-        return AL_OK;
-    }
-    if (!unsaid && visibility != AIRLORE__V1__VISIBILITY__VISIBILITY_TEAM)
+    if ((unsigned)visibility > AIRLORE__V1__VISIBILITY__VISIBILITY_COMMUNITY)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ENUM", "visibility: %d is none",
                          (int)visibility);
-    ret->space = cred->team_space;
-    ret->visibility = AL_VIS_TEAM;
+    AL_TRY(al_credential_require(cred, AL_ROLE_CONTRIBUTOR, err));
+    struct al_target t = {.team = cred->key->team, .deployment = cred->key->deployment};
+    uint32_t own = cred->own_space; /* of the deployment that owns the items, if one does */
+    if (deployment && deployment[0])
+        AL_TRY(find_deployment(c, cred, deployment, a, &own, &t.deployment, err));
+    bool unsaid = visibility == AIRLORE__V1__VISIBILITY__VISIBILITY_UNSPECIFIED;
+    if (visibility == AIRLORE__V1__VISIBILITY__VISIBILITY_DEPLOYMENT ||
+        (unsaid && t.deployment[0])) {
+        if (!t.deployment[0])
+            return AL_FAIL_R(
+                err, AL_INVALID_ARGUMENT, "REQUIRED",
+                "deployment: this key speaks for its whole team; say which deployment");
+        t.space = own;
+        t.visibility = AL_VIS_DEPLOYMENT;
+    } else if (visibility == AIRLORE__V1__VISIBILITY__VISIBILITY_COMMUNITY) {
+        AL_TRY(al_credential_require(cred, AL_ROLE_REVIEWER, err));
+        t.space = AL_SPACE_COMMUNITY;
+        t.visibility = AL_VIS_COMMUNITY;
+        t.team = cred->team_named ? cred->key->team : cred->pseudonym;
+        t.deployment = cred->team_named ? t.deployment : ""; /* it would tell the team */
+    } else {
+        t.space = cred->team_space;
+        t.visibility = AL_VIS_TEAM;
+    }
+    *ret = t;
     return AL_OK;
 }

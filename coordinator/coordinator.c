@@ -184,6 +184,7 @@ enum al_code al_coordinator_create(const struct al_coordinator_options *opt,
             .system = opt->system, .clock = opt->clock, .random = opt->random, .mem = opt->mem},
         &c->directory, err));
     AL_TRY(first_team(c, err));
+    AL_TRY(al_once_book_create(opt->system, opt->clock, opt->mem, &c->once, err));
     AL_TRY(al_ratelimit_create(&opt->default_quota, opt->clock, opt->mem, &c->ratelimit, err));
     AL_TRY(start_jobs(c, err));
     *ret = al_take(c);
@@ -202,6 +203,7 @@ void al_coordinator_destroy(struct al_coordinator *c)
         return;
     al_coordinator_stop(c);
     al_jobs_destroy(c->jobs);
+    al_once_book_destroy(c->once);
     al_ratelimit_destroy(c->ratelimit);
     al_directory_destroy(c->directory);
     al_mem_free(c->opt.mem, c);

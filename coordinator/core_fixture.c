@@ -36,10 +36,12 @@ static void open_all(struct core *c, size_t n)
     struct al_directory_options opt = {
         .system = c->system, .clock = al_clock_system(), .random = &c->random.random};
     AL_CHECK_OK(al_directory_open(&opt, &c->directory, &err), err);
+    AL_CHECK_OK(al_once_book_create(c->system, al_clock_system(), NULL, &c->once, &err), err);
 }
 
 static void close_all(struct core *c)
 {
+    al_once_book_destroy(c->once);
     al_directory_destroy(c->directory);
     for (size_t i = 0; i < c->router.n_shards; i++) {
         c->port[i]->ops->destroy(c->port[i]);
@@ -110,7 +112,7 @@ struct al_query_result core_search(struct core *c, const char *text, enum al_sea
                          .spaces = spaces,
                          .n_spaces = n_spaces,
                          .deadline_ns = AL_DEADLINE_NONE};
-    struct al_query_context ctx = {&c->router, c->embedder};
+    struct al_query_context ctx = {&c->router, c->embedder, NULL};
     struct al_query_result r;
     AL_CHECK_OK(al_query_run(&ctx, &q, &c->arena, &r, &err), err);
     return r;

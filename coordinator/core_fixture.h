@@ -23,6 +23,7 @@ struct core {
     struct al_router router;
     struct al_embedder *embedder;
     struct al_directory *directory;
+    struct al_once_book *once;
     struct al_seeded_random random;
     struct al_arena arena;
 };

@@ -1,5 +1,6 @@
 #include "airlore/testing.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -140,6 +141,174 @@ static void test_bad_items_fail_alone(void **state)
     }
     core_close(&c);
     free(s);
+}
+
+/* Each limit of the contract, one below and one above. */
+static void test_limits_of_items(void **state)
+{
+    (void)state;
+    static char text[16384];
+    static struct al_str tags[65];
+    static struct al_kv meta[65];
+    static char keys[65][8];
+    struct core c;
+    struct al_err err = {0};
+    core_open(&c, 1);
+    memset(text, 't', sizeof text);
+    for (size_t i = 0; i < 65; i++) {
+        snprintf(keys[i], sizeof keys[i], "k%zu", i);
+        tags[i] = (struct al_str){keys[i], strlen(keys[i])};
+        meta[i] = (struct al_kv){tags[i], AL_STR("v")};
+    }
+    static const struct al_str long_tag = {text, 129};
+    static const struct al_str fit_tag = {text, 128};
+    static const struct al_kv bad_key = {{"a b", 3}, {"v", 1}};
+    static const struct al_kv no_key = {{"", 0}, {"v", 1}};
+    static const struct al_kv long_key = {{text, 65}, {"v", 1}};
+    static const struct al_kv long_value = {{"k", 1}, {text, 4097}};
+    static const struct al_kv fit_meta = {{"A-b_c.9", 7}, {text, 4096}};
+    const struct {
+        const char *name;
+        struct al_item it;
+        const char *reason; /* NULL: stored */
+    } cases[] = {
+        {"id of 512", {.id = {text, 512}}, NULL},
+        {"id of 513", {.id = {text, 513}}, "BAD_FORMAT"},
+        {"id with a line end", {.id = AL_STR("a\nb")}, "BAD_FORMAT"},
+        {"id with DEL", {.id = AL_STR("a\x7f")}, "BAD_FORMAT"},
+        {"title of 1,024", {.title = {text, 1024}}, NULL},
+        {"title of 1,025", {.title = {text, 1025}}, "TOO_LARGE"},
+        {"url of 2,048", {.url = {text, 2048}}, NULL},
+        {"url of 2,049", {.url = {text, 2049}}, "TOO_LARGE"},
+        {"version of 128", {.version = {text, 128}}, NULL},
+        {"version of 129", {.version = {text, 129}}, "TOO_LARGE"},
+        {"checksum of 128", {.checksum = {text, 128}}, NULL},
+        {"checksum of 129", {.checksum = {text, 129}}, "TOO_LARGE"},
+        {"kind of 32", {.kind = {text, 32}}, NULL},
+        {"kind of 33", {.kind = {text, 33}}, "BAD_FORMAT"},
+        {"kind in capitals", {.kind = AL_STR("Doc")}, "BAD_FORMAT"},
+        {"kind with a number first", {.kind = AL_STR("1doc")}, "BAD_FORMAT"},
+        {"64 tags", {.tags = tags, .n_tags = 64}, NULL},
+        {"65 tags", {.tags = tags, .n_tags = 65}, "TOO_MANY"},
+        {"tag of 128", {.tags = &fit_tag, .n_tags = 1}, NULL},
+        {"tag of 129", {.tags = &long_tag, .n_tags = 1}, "TOO_LARGE"},
+        {"64 entries", {.meta = meta, .n_meta = 64}, NULL},
+        {"65 entries", {.meta = meta, .n_meta = 65}, "TOO_MANY"},
+        {"largest entry", {.meta = &fit_meta, .n_meta = 1}, NULL},
+        {"key with a space", {.meta = &bad_key, .n_meta = 1}, "BAD_FORMAT"},
+        {"empty key", {.meta = &no_key, .n_meta = 1}, "BAD_FORMAT"},
+        {"key of 65", {.meta = &long_key, .n_meta = 1}, "BAD_FORMAT"},
+        {"value of 4,097", {.meta = &long_value, .n_meta = 1}, "TOO_LARGE"},
+    };
+    for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++) {
+        struct al_item it = cases[i].it;
+        struct al_target to = {
+            .space = SPACE, .visibility = AL_VIS_TEAM, .team = "t", .deployment = ""};
+        struct al_doc d;
+        uint32_t n;
+        it.id = it.id.p ? it.id : AL_STR("x");
+        it.content = AL_STR("some text");
+        enum al_code code = al_item_prepare(&it, &to, c.embedder, 1, &c.arena, &d, &n, &err);
+        AL_CHECK(cases[i].name, code == (cases[i].reason ? AL_INVALID_ARGUMENT : AL_OK));
+        if (cases[i].reason)
+            AL_CHECK(cases[i].name, strcmp(err.reason, cases[i].reason) == 0);
+    }
+    core_close(&c);
+}
+
+/* Which reader, and what is said of it afterwards: by type, else by name, else by content. */
+static void test_media_types(void **state)
+{
+    (void)state;
+    struct core c;
+    struct al_err err = {0};
+    core_open(&c, 1);
+    static const struct {
+        const char *id;
+        enum al_format format;
+        const char *content;
+        const char *type;
+        const char *body; /* what a reader of that type makes of it */
+    } cases[] = {
+        {"a.md", AL_FORMAT_UNKNOWN, "# T\n\nsome *text*", "text/markdown", "some text"},
+        {"a.md", AL_FORMAT_TEXT, "# T\n\nsome *text*", "text/plain", "some *text*"},
+        {"a.txt", AL_FORMAT_HTML, "<p>some <b>text</b>", "text/html", "some text"},
+        {"a", AL_FORMAT_UNKNOWN, "<html><p>some <b>text</b>", "text/html", "some text"},
+        {"a", AL_FORMAT_UNKNOWN, "some *text*", "text/plain", "some *text*"},
+        {"a.py", AL_FORMAT_UNKNOWN, "x = 'some text'", "text/x-python", "x = 'some text'"},
+    };
+    for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++) {
+        struct al_item it = {.id = al_str_c(cases[i].id),
+                             .content = al_str_c(cases[i].content),
+                             .format = cases[i].format};
+        struct al_target to = {
+            .space = SPACE, .visibility = AL_VIS_TEAM, .team = "t", .deployment = ""};
+        struct al_doc d;
+        uint32_t n;
+        AL_CHECK_OK(al_item_prepare(&it, &to, c.embedder, 1, &c.arena, &d, &n, &err), err);
+        assert_true(al_str_is(d.media_type, cases[i].type));
+        AL_CHECK(cases[i].content, al_str_find(d.body, al_str_c(cases[i].body), 0) != SIZE_MAX);
+    }
+    core_close(&c);
+}
+
+/* A vector of one's own: one chunk, whatever the text, also without any. */
+static void test_own_vectors(void **state)
+{
+    (void)state;
+    struct core c;
+    struct al_err err = {0};
+    core_open(&c, 1);
+    uint32_t dim = al_embedder_dim(c.embedder);
+    float *v = al_arena_array(&c.arena, dim, sizeof *v);
+    char *text = al_arena_alloc(&c.arena, 70000);
+    assert_non_null(v);
+    assert_non_null(text);
+    for (size_t i = 0; i < 70000; i++)
+        text[i] = "some words of text.\n\n"[i % 21];
+    v[0] = 3;
+    const struct {
+        const char *name;
+        size_t n_text;
+        size_t n_vector;
+        float first;
+        const char *reason;
+    } cases[] = {
+        {"no text", 0, dim, 3, NULL},
+        {"short", 20, dim, 3, NULL},
+        {"64 KiB", 65500, dim, 3, NULL},
+        {"more", 70000, dim, 3, "TOO_LARGE"},
+        {"too short a vector", 20, dim - 1, 3, "DIMENSION_MISMATCH"},
+        {"all zeros", 20, dim, 0, "NOT_FINITE"},
+        {"not a number", 20, dim, NAN, "NOT_FINITE"},
+    };
+    for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++) {
+        struct al_item it = {.id = AL_STR("v"),
+                             .content = {text, cases[i].n_text},
+                             .vector = v,
+                             .n_vector = cases[i].n_vector};
+        struct al_target to = {
+            .space = SPACE, .visibility = AL_VIS_TEAM, .team = "t", .deployment = ""};
+        struct al_doc d;
+        uint32_t n;
+        v[0] = cases[i].first;
+        enum al_code code = al_item_prepare(&it, &to, c.embedder, 1, &c.arena, &d, &n, &err);
+        AL_CHECK(cases[i].name, code == (cases[i].reason ? AL_INVALID_ARGUMENT : AL_OK));
+        if (cases[i].reason) {
+            AL_CHECK(cases[i].name, strcmp(err.reason, cases[i].reason) == 0);
+            continue;
+        }
+        assert_int_equal(d.n_chunks, 1);
+        assert_int_equal(d.chunks[0].end, d.body.n);
+        assert_true(d.vectors[0] == 1.0f);
+        static const uint8_t no_write_id[16];
+        struct al_write_result res;
+        struct al_op op = {.kind = AL_OP_PUT_DOC, .doc = &d};
+        AL_CHECK_OK(c.port[0]->ops->write(c.port[0], &op, 1, no_write_id, AL_DEADLINE_NONE,
+                                          &c.arena, &res, &err),
+                    err);
+    }
+    core_close(&c);
 }
 
 static void test_what_disappeared_is_deleted_when_asked(void **state)
@@ -356,6 +525,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_insert_skip_update_and_answers_in_order),
         cmocka_unit_test(test_bad_items_fail_alone),
+        cmocka_unit_test(test_limits_of_items),
+        cmocka_unit_test(test_media_types),
+        cmocka_unit_test(test_own_vectors),
         cmocka_unit_test(test_what_disappeared_is_deleted_when_asked),
         cmocka_unit_test(test_a_dry_run_says_and_does_nothing),
         cmocka_unit_test(test_a_client_that_goes_away_ends_the_stream),

@@ -7,7 +7,8 @@
 
 static struct al_items_context context(struct core *c)
 {
-    return (struct al_items_context){&c->router, c->system, c->embedder, al_clock_system()};
+    return (struct al_items_context){&c->router,        c->system,    c->embedder,
+                                     al_clock_system(), c->directory, c->once};
 }
 
 static void add_team(struct core *c, const char *name)
@@ -55,6 +56,24 @@ static void two_open(struct two *t)
     put(t, t->red, "s1", "The zebrafish warehouse times out at night; raise statement_timeout.");
 }
 
+static enum al_code del(struct two *t, const struct al_credential *cred, struct al_str id,
+                        uint32_t space, bool *ret_deleted, struct al_err *err)
+{
+    struct al_delete_request req = {.id = id, .space = space};
+    struct al_deletion d = {0};
+    AL_TRY(al_items_delete(&t->ctx, cred, &req, &t->core.arena, &d, err));
+    *ret_deleted = d.deleted;
+    return AL_OK;
+}
+
+static enum al_code withdraw(struct two *t, const struct al_credential *cred, struct al_str id,
+                             struct al_err *err)
+{
+    struct al_withdraw_request req = {.id = id};
+    struct al_withdrawal w;
+    return al_items_withdraw(&t->ctx, cred, &req, &t->core.arena, &w, err);
+}
+
 static size_t found_by(struct two *t, const struct al_credential *cred)
 {
     return core_search(&t->core, "zebrafish warehouse", AL_MODE_HYBRID, 10, cred->spaces,
@@ -68,7 +87,6 @@ static void test_get_and_delete_stay_in_reach(void **state)
     struct two t;
     struct al_err err = {0};
     struct al_doc d;
-    struct al_token token;
     bool deleted = true;
     two_open(&t);
     AL_CHECK_OK(al_items_get(&t.ctx, t.red, AL_STR("s1"), 0, false, &t.core.arena, &d, &err), err);
@@ -78,19 +96,13 @@ static void test_get_and_delete_stay_in_reach(void **state)
     assert_int_equal(al_items_get(&t.ctx, t.blue, AL_STR("s1"), t.red->team_space, false,
                                   &t.core.arena, &d, &err),
                      AL_NOT_FOUND);
-    AL_CHECK_OK(
-        al_items_delete(&t.ctx, t.blue, AL_STR("s1"), 0, &t.core.arena, &deleted, &token, &err),
-        err);
+    AL_CHECK_OK(del(&t, t.blue, AL_STR("s1"), 0, &deleted, &err), err);
     assert_false(deleted);
-    AL_CHECK_OK(
-        al_items_delete(&t.ctx, t.red, AL_STR("s1"), 0, &t.core.arena, &deleted, &token, &err),
-        err);
+    AL_CHECK_OK(del(&t, t.red, AL_STR("s1"), 0, &deleted, &err), err);
     assert_true(deleted);
     assert_int_equal(found_by(&t, t.red), 0);
     const struct al_credential *reader = core_key(&t.core, "red", "", AL_ROLE_READER);
-    assert_int_equal(
-        al_items_delete(&t.ctx, reader, AL_STR("s1"), 0, &t.core.arena, &deleted, &token, &err),
-        AL_PERMISSION_DENIED);
+    assert_int_equal(del(&t, reader, AL_STR("s1"), 0, &deleted, &err), AL_PERMISSION_DENIED);
     assert_string_equal(err.reason, "ROLE_MISSING");
     core_close(&t.core);
 }
@@ -134,7 +146,6 @@ static void test_the_community_sees_a_pseudonym_until_withdrawn(void **state)
     struct two t;
     struct al_err err = {0};
     struct al_promotion p;
-    struct al_token token;
     struct al_arena *a = &t.core.arena;
     two_open(&t);
     AL_CHECK_OK(promote(&t.ctx, t.red, AL_STR(""), a, &p, &err), err);
@@ -144,12 +155,11 @@ static void test_the_community_sees_a_pseudonym_until_withdrawn(void **state)
     assert_int_equal(r.n_hits, 1);
     assert_true(al_str_is(r.hits[0].doc->team, t.red->pseudonym));
     assert_true(al_str_find(r.hits[0].doc->id, AL_STR("red"), 0) == SIZE_MAX);
-    assert_int_equal(al_items_withdraw(&t.ctx, t.blue, AL_STR("s1"), a, &token, &err),
-                     AL_FAILED_PRECONDITION);
+    assert_int_equal(withdraw(&t, t.blue, AL_STR("s1"), &err), AL_FAILED_PRECONDITION);
     assert_string_equal(err.reason, "ITEM_STATE");
     core_reopen(&t.core);
     t.ctx = context(&t.core);
-    AL_CHECK_OK(al_items_withdraw(&t.ctx, t.red, AL_STR("s1"), a, &token, &err), err);
+    AL_CHECK_OK(withdraw(&t, t.red, AL_STR("s1"), &err), err);
     assert_int_equal(found_by(&t, t.blue), 0);
     assert_int_equal(found_by(&t, t.red), 1);
     core_close(&t.core);
@@ -169,7 +179,6 @@ static void test_a_renamed_team_leaves_no_copy_behind(void **state)
     (void)state;
     struct two t;
     struct al_err err = {0};
-    struct al_token token;
     struct al_doc d;
     two_open(&t);
     struct al_arena *a = &t.core.arena;
@@ -182,7 +191,7 @@ static void test_a_renamed_team_leaves_no_copy_behind(void **state)
                      AL_NOT_FOUND);
     AL_CHECK_OK(al_items_get(&t.ctx, t.blue, AL_STR("red/s1"), 0, false, a, &d, &err), err);
     /* the id of the copy will do as well */
-    AL_CHECK_OK(al_items_withdraw(&t.ctx, named, AL_STR("red/s1"), a, &token, &err), err);
+    AL_CHECK_OK(withdraw(&t, named, AL_STR("red/s1"), &err), err);
     assert_int_equal(found_by(&t, t.blue), 0);
     core_close(&t.core);
 }
@@ -192,7 +201,6 @@ static void test_readers_of_a_team_do_not_take_back_what_it_shared(void **state)
     (void)state;
     struct two t;
     struct al_err err = {0};
-    struct al_token token;
     two_open(&t);
     struct al_arena *a = &t.core.arena;
     share(&t, t.red);
@@ -204,13 +212,12 @@ static void test_readers_of_a_team_do_not_take_back_what_it_shared(void **state)
     const struct al_credential *spy = NULL;
     AL_CHECK_OK(al_directory_add_key(t.core.directory, &want, text, &k, &err), err);
     AL_CHECK_OK(al_directory_authenticate(t.core.directory, al_str_c(text), a, &spy, &err), err);
-    assert_int_equal(al_items_withdraw(&t.ctx, spy, AL_STR("s1"), a, &token, &err),
-                     AL_FAILED_PRECONDITION);
+    assert_int_equal(withdraw(&t, spy, AL_STR("s1"), &err), AL_FAILED_PRECONDITION);
     /* its own item of the same id is found although red's comes first */
     put(&t, spy, "s1", "A zebrafish warehouse of our own.");
     share(&t, spy);
-    AL_CHECK_OK(al_items_withdraw(&t.ctx, spy, AL_STR("s1"), a, &token, &err), err);
-    AL_CHECK_OK(al_items_withdraw(&t.ctx, t.red, AL_STR("s1"), a, &token, &err), err);
+    AL_CHECK_OK(withdraw(&t, spy, AL_STR("s1"), &err), err);
+    AL_CHECK_OK(withdraw(&t, t.red, AL_STR("s1"), &err), err);
     core_close(&t.core);
 }
 
@@ -219,7 +226,6 @@ static void test_a_deletion_without_a_space_stays_near(void **state)
     (void)state;
     struct two t;
     struct al_err err = {0};
-    struct al_token token;
     struct al_deployment dep;
     bool deleted = true;
     two_open(&t);
@@ -227,13 +233,9 @@ static void test_a_deletion_without_a_space_stays_near(void **state)
     const struct al_credential *prod = core_key(&t.core, "red", "prod", AL_ROLE_CONTRIBUTOR);
     put(&t, prod, "only-prod", "Something of the deployment.");
     const struct al_credential *team = core_key(&t.core, "red", "", AL_ROLE_CONTRIBUTOR);
-    AL_CHECK_OK(al_items_delete(&t.ctx, team, AL_STR("only-prod"), 0, &t.core.arena, &deleted,
-                                &token, &err),
-                err);
+    AL_CHECK_OK(del(&t, team, AL_STR("only-prod"), 0, &deleted, &err), err);
     assert_false(deleted);
-    AL_CHECK_OK(al_items_delete(&t.ctx, team, AL_STR("only-prod"), dep.space, &t.core.arena,
-                                &deleted, &token, &err),
-                err);
+    AL_CHECK_OK(del(&t, team, AL_STR("only-prod"), dep.space, &deleted, &err), err);
     assert_true(deleted);
     core_close(&t.core);
 }
@@ -243,18 +245,14 @@ static void test_reviewers_delete_from_the_community(void **state)
     (void)state;
     struct two t;
     struct al_err err = {0};
-    struct al_token token;
     bool deleted = false;
     two_open(&t);
     share(&t, t.red);
     char *id = al_arena_printf(&t.core.arena, "%s/s1", t.red->pseudonym);
-    assert_int_equal(al_items_delete(&t.ctx, t.blue, al_str_c(id), AL_SPACE_COMMUNITY,
-                                     &t.core.arena, &deleted, &token, &err),
+    assert_int_equal(del(&t, t.blue, al_str_c(id), AL_SPACE_COMMUNITY, &deleted, &err),
                      AL_PERMISSION_DENIED);
     const struct al_credential *reviewer = core_key(&t.core, "blue", "", AL_ROLE_REVIEWER);
-    AL_CHECK_OK(al_items_delete(&t.ctx, reviewer, al_str_c(id), AL_SPACE_COMMUNITY, &t.core.arena,
-                                &deleted, &token, &err),
-                err);
+    AL_CHECK_OK(del(&t, reviewer, al_str_c(id), AL_SPACE_COMMUNITY, &deleted, &err), err);
     assert_true(deleted);
     core_close(&t.core);
 }
@@ -262,7 +260,7 @@ static void test_reviewers_delete_from_the_community(void **state)
 static void ask(struct two *t, const char *question, struct al_answer *ret)
 {
     struct al_err err = {0};
-    struct al_query_context ctx = {&t->core.router, t->core.embedder};
+    struct al_query_context ctx = {&t->core.router, t->core.embedder, NULL};
     struct al_ask_options o = {.query = {.text = al_str_c(question),
                                          .k = 8,
                                          .mode = AL_MODE_HYBRID,

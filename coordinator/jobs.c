@@ -7,6 +7,7 @@
 
 #define PREFIX "jobs"
 #define CALL_TIMEOUT_MS 5000u
+#define QUEUE_RETRY_MS 1000u
 #define ARENA_LIMIT ((size_t)1 << 20)
 #define WAIT_SLICE_MS 100u /* how late a deadline of a clock that moves by hand is seen */
 
@@ -239,8 +240,10 @@ static enum al_code make_record(struct al_jobs *j, const struct request *q,
     if (j->is_stopping || !j->is_started)
         return AL_FAIL_R(err, AL_UNAVAILABLE, "SHUTTING_DOWN", "job: no jobs are taken now");
     if (count_queued(j) >= AL_JOBS_QUEUED_MAX)
-        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "QUEUE_FULL",
-                         "job: %u are queued, the most allowed", AL_JOBS_QUEUED_MAX);
+        return al_err_retry_after(err, QUEUE_RETRY_MS,
+                                  AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "QUEUE_FULL",
+                                            "job: %u are queued, the most allowed",
+                                            AL_JOBS_QUEUED_MAX));
     struct al_job_record *r = NULL;
     AL_TRY(al_job_record_new(j, al_str_c(q->id), q->args, &r, err));
     snprintf(r->type, sizeof r->type, "%s", q->kind->type);

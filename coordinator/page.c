@@ -7,6 +7,8 @@
 
 #define SEAL_BYTES ((size_t)crypto_secretbox_NONCEBYTES + crypto_secretbox_MACBYTES)
 #define TOKEN_CHARS_MAX 4096u
+#define HEAD_BYTES 18u /* shard u16, time u64, request u64; then the key */
+#define KEPT_MS (24ull * 60 * 60 * 1000)
 
 static int digit_of(char c)
 {
@@ -28,7 +30,7 @@ static enum al_code bad_token(struct al_err *err)
 static enum al_code unseal(struct al_coordinator *c, const uint8_t *sealed, size_t n,
                            struct al_arena *a, struct al_page_cursor *ret, struct al_err *err)
 {
-    if (n < SEAL_BYTES + 2)
+    if (n < SEAL_BYTES + HEAD_BYTES)
         return bad_token(err);
     size_t n_plain = n - SEAL_BYTES;
     uint8_t *plain = al_arena_alloc(a, n_plain);
@@ -39,14 +41,32 @@ static enum al_code unseal(struct al_coordinator *c, const uint8_t *sealed, size
         return bad_token(err);
     struct al_reader r = al_reader_of((struct al_str){(const char *)plain, n_plain});
     ret->shard = al_reader_u16be(&r);
-    ret->after = al_reader_bytes(&r, n_plain - 2);
-    return ret->shard < c->opt.router->n_shards ? AL_OK : bad_token(err);
+    uint64_t made_ms = al_reader_u64le(&r);
+    uint64_t request = al_reader_u64le(&r);
+    ret->after = al_reader_bytes(&r, n_plain - HEAD_BYTES);
+    uint64_t now_ms = al_clock_wall_ms(c->opt.clock);
+    bool is_old = now_ms > made_ms && now_ms - made_ms > KEPT_MS;
+    bool is_good = ret->shard < c->opt.router->n_shards && request == ret->request && !is_old;
+    return is_good ? AL_OK : bad_token(err);
 }
 
-enum al_code al_page_parse(struct al_coordinator *c, struct al_str token, struct al_arena *a,
-                           struct al_page_cursor *ret, struct al_err *err)
+uint64_t al_page_request(const char *const *fields, size_t n)
 {
-    *ret = (struct al_page_cursor){.shard = 0, .after = {"", 0}};
+    crypto_generichash_state h;
+    uint8_t digest[crypto_generichash_BYTES_MIN];
+    uint64_t ret;
+    crypto_generichash_init(&h, NULL, 0, sizeof digest);
+    for (size_t i = 0; i < n; i++) /* each with the NUL at its end */
+        crypto_generichash_update(&h, (const uint8_t *)fields[i], strlen(fields[i]) + 1);
+    crypto_generichash_final(&h, digest, sizeof digest);
+    memcpy(&ret, digest, sizeof ret);
+    return ret;
+}
+
+enum al_code al_page_parse(struct al_coordinator *c, struct al_str token, uint64_t request,
+                           struct al_arena *a, struct al_page_cursor *ret, struct al_err *err)
+{
+    *ret = (struct al_page_cursor){.shard = 0, .after = {"", 0}, .request = request};
     if (!token.n)
         return AL_OK;
     if (token.n % 2 || token.n > TOKEN_CHARS_MAX)
@@ -71,18 +91,21 @@ enum al_code al_page_format(struct al_coordinator *c, const struct al_page_curso
         *ret = al_msg_str(a, AL_STR(""));
         return *ret ? AL_OK : al_msg_no_memory(err);
     }
-    size_t n = p->after.n + 2;
-    uint8_t *plain = al_arena_alloc(a, n);
+    struct al_buf b;
+    al_buf_init(&b, al_arena_mem(a), 0);
+    al_buf_u16be(&b, (uint16_t)p->shard);
+    al_buf_u64le(&b, al_clock_wall_ms(c->opt.clock));
+    al_buf_u64le(&b, p->request);
+    al_buf_str(&b, p->after);
+    AL_TRY(al_buf_status(&b, err));
+    size_t n = b.n;
     uint8_t *sealed = al_arena_alloc(a, n + SEAL_BYTES);
     char *hex = al_arena_alloc(a, 2 * (n + SEAL_BYTES) + 1);
-    if (!plain || !sealed || !hex)
+    if (!sealed || !hex)
         return al_msg_no_memory(err);
-    plain[0] = (uint8_t)(p->shard >> 8);
-    plain[1] = (uint8_t)p->shard;
-    if (p->after.n)
-        memcpy(plain + 2, p->after.p, p->after.n);
     al_random_fill(c->opt.random, sealed, crypto_secretbox_NONCEBYTES);
-    crypto_secretbox_easy(sealed + crypto_secretbox_NONCEBYTES, plain, n, sealed, c->page_key);
+    crypto_secretbox_easy(sealed + crypto_secretbox_NONCEBYTES, (const uint8_t *)b.p, n, sealed,
+                          c->page_key);
     *ret = sodium_bin2hex(hex, 2 * (n + SEAL_BYTES) + 1, sealed, n + SEAL_BYTES);
     return AL_OK;
 }

@@ -15,13 +15,18 @@ struct al_page_cursor {
     size_t shard; /* n_shards: the end */
     struct al_str after;
     bool at_end;
-    size_t from; /* shard that the last page came from */
+    uint64_t request; /* what the pages are of: al_page_request */
+    size_t from;      /* shard that the last page came from */
 };
 
-/* From a token; "" is the beginning. AL_INVALID_ARGUMENT, reason BAD_PAGE_TOKEN. */
+/* What a list is of: a hash of the method, the fields that say which rows, and the caller. */
+uint64_t al_page_request(const char *const *fields, size_t n);
+
+/* From a token; "" is the beginning. AL_INVALID_ARGUMENT, reason BAD_PAGE_TOKEN: also for a token
+ * of another request, or one that is older than 24 hours. */
 AL_NODISCARD enum al_code al_page_parse(struct al_coordinator *c, struct al_str token,
-                                        struct al_arena *a, struct al_page_cursor *ret,
-                                        struct al_err *err);
+                                        uint64_t request, struct al_arena *a,
+                                        struct al_page_cursor *ret, struct al_err *err);
 
 /* As a sealed token, good until the process ends; "" at the end. */
 AL_NODISCARD enum al_code al_page_format(struct al_coordinator *c, const struct al_page_cursor *p,

@@ -8,6 +8,16 @@
 #include "airlore/redact.h"
 #include "key_text.h"
 
+#define OWN_VECTOR_BYTES_MAX (64u << 10)
+#define TITLE_BYTES_MAX 1024u
+#define URL_BYTES_MAX 2048u
+#define VERSION_BYTES_MAX 128u
+#define CHECKSUM_BYTES_MAX 128u
+#define KIND_BYTES_MAX 32u
+#define TAG_BYTES_MAX 128u
+#define META_KEY_BYTES_MAX 64u
+#define META_VALUE_BYTES_MAX 4096u
+
 static enum al_code no_memory(struct al_err *err)
 {
     return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "MEMORY_LIMIT", "item: memory limit reached");
@@ -58,32 +68,83 @@ void al_item_hash(const struct al_item *it, struct al_str source, const struct a
 
 /* ---- checks ---- */
 
-static enum al_code check_item(const struct al_item *it, struct al_err *err)
+/* A text of a field with its limit in bytes. */
+static enum al_code check_size(const char *what, struct al_str s, size_t max, struct al_err *err)
 {
-    if (it->id.n < 1 || it->id.n > AL_DOC_ID_BYTES_MAX)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT",
-                         "id: %zu bytes, 1 to %u are allowed", it->id.n, AL_DOC_ID_BYTES_MAX);
-    if (it->content.n > AL_DOC_BODY_BYTES_MAX)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE",
-                         "content: %zu bytes, at most %u are allowed", it->content.n,
-                         AL_DOC_BODY_BYTES_MAX);
-    if (it->title.n > 4096 || it->kind.n > 64 || it->url.n > 4096 || it->version.n > 128)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE",
-                         "item: title and url may have 4,096 bytes, version 128, kind 64");
-    if (it->n_tags > AL_DOC_TAGS_MAX / 2 || it->n_meta > AL_DOC_META_MAX / 2)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_MANY",
-                         "item: at most %u tags and %u metadata entries", AL_DOC_TAGS_MAX / 2,
-                         AL_DOC_META_MAX / 2);
-    for (size_t i = 0; i < it->n_tags; i++) {
-        if (it->tags[i].n > 256)
-            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE", "tag: at most 256 bytes");
+    if (s.n <= max)
+        return AL_OK;
+    return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE",
+                     "%s: %zu bytes, at most %zu are allowed", what, s.n, max);
+}
+
+static bool is_word_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+/* [a-z][a-z0-9_]{0,31} */
+static bool is_kind(struct al_str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (!is_word_char(s.p[i]))
+            return false;
     }
-    for (size_t i = 0; i < it->n_meta; i++) {
-        if (it->meta[i].key.n < 1 || it->meta[i].key.n > 128 || it->meta[i].value.n > 16384)
-            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE",
-                             "metadata: keys have 1 to 128 bytes, values at most 16,384");
+    return s.n >= 1 && s.n <= KIND_BYTES_MAX && s.p[0] >= 'a' && s.p[0] <= 'z';
+}
+
+/* [A-Za-z0-9_.-]{1,64} */
+static bool is_meta_key(struct al_str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        if (!is_word_char(c) && !(c >= 'A' && c <= 'Z') && c != '.' && c != '-')
+            return false;
+    }
+    return s.n >= 1 && s.n <= META_KEY_BYTES_MAX;
+}
+
+static enum al_code check_id(struct al_str id, struct al_err *err)
+{
+    if (id.n < 1 || id.n > AL_DOC_ID_BYTES_MAX)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT",
+                         "id: %zu bytes, 1 to %u are allowed", id.n, AL_DOC_ID_BYTES_MAX);
+    for (size_t i = 0; i < id.n; i++) {
+        if ((uint8_t)id.p[i] < 0x20 || id.p[i] == 0x7f)
+            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT",
+                             "id: byte %zu is a control character", i);
     }
     return AL_OK;
+}
+
+static enum al_code check_lists(const struct al_item *it, struct al_err *err)
+{
+    if (it->n_tags > AL_DOC_TAGS_MAX || it->n_meta > AL_DOC_META_MAX / 2)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_MANY",
+                         "item: at most %u tags and %u metadata entries", AL_DOC_TAGS_MAX,
+                         AL_DOC_META_MAX / 2);
+    for (size_t i = 0; i < it->n_tags; i++)
+        AL_TRY(check_size("tag", it->tags[i], TAG_BYTES_MAX, err));
+    for (size_t i = 0; i < it->n_meta; i++) {
+        if (!is_meta_key(it->meta[i].key))
+            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT",
+                             "metadata: a key is 1 to %u of A-Z a-z 0-9 _ . -", META_KEY_BYTES_MAX);
+        AL_TRY(check_size("metadata value", it->meta[i].value, META_VALUE_BYTES_MAX, err));
+    }
+    return AL_OK;
+}
+
+static enum al_code check_item(const struct al_item *it, struct al_err *err)
+{
+    AL_TRY(check_id(it->id, err));
+    AL_TRY(check_size("content", it->content, AL_DOC_BODY_BYTES_MAX, err));
+    AL_TRY(check_size("title", it->title, TITLE_BYTES_MAX, err));
+    AL_TRY(check_size("url", it->url, URL_BYTES_MAX, err));
+    AL_TRY(check_size("version", it->version, VERSION_BYTES_MAX, err));
+    AL_TRY(check_size("checksum", it->checksum, CHECKSUM_BYTES_MAX, err));
+    if (it->kind.n && !is_kind(it->kind))
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT",
+                         "kind: not a word of 1 to %u of a-z 0-9 _", KIND_BYTES_MAX);
+    return check_lists(it, err);
 }
 
 /* ---- attributes ---- */
@@ -116,7 +177,7 @@ static enum al_format format_of(const struct al_item *it)
     enum al_format f = al_format_of_path(it->id);
     if (f == AL_FORMAT_UNKNOWN && it->url.n)
         f = al_format_of_path(it->url);
-    return f == AL_FORMAT_UNKNOWN ? AL_FORMAT_TEXT : f;
+    return f == AL_FORMAT_UNKNOWN ? al_format_of_content(it->content) : f;
 }
 
 static enum al_code read_content(struct prep *p)
@@ -213,7 +274,7 @@ static struct al_str kind_of(const struct prep *p)
     if (p->it->kind.n)
         return p->it->kind;
     struct al_str kind = find_meta(p, "kind");
-    if (kind.n && kind.n <= 64)
+    if (is_kind(kind))
         return kind;
     if (format_of(p->it) != AL_FORMAT_PYTHON)
         return AL_STR("doc");
@@ -222,16 +283,29 @@ static struct al_str kind_of(const struct prep *p)
 
 /* ---- vectors ---- */
 
+/* An item with a vector of its own is one chunk, whatever its length and even without a text. */
+static enum al_code one_chunk(const struct prep *p, struct al_doc *d)
+{
+    if (d->body.n > OWN_VECTOR_BYTES_MAX)
+        return AL_FAIL_R(p->err, AL_INVALID_ARGUMENT, "TOO_LARGE",
+                         "content: %zu bytes, an item with its own vector may have %u", d->body.n,
+                         OWN_VECTOR_BYTES_MAX);
+    struct al_chunk *c = al_arena_zalloc(p->a, sizeof *c);
+    if (!c)
+        return no_memory(p->err);
+    c->heading = d->n_chunks ? d->chunks[0].heading : AL_STR("");
+    c->end = (uint32_t)d->body.n;
+    d->chunks = c;
+    d->n_chunks = 1;
+    return AL_OK;
+}
+
 static enum al_code own_vector(const struct prep *p, struct al_doc *d, uint32_t dim)
 {
     const struct al_item *it = p->it;
     if (it->n_vector != dim)
         return AL_FAIL_R(p->err, AL_INVALID_ARGUMENT, "DIMENSION_MISMATCH",
                          "vector: %zu components, the index has %u", it->n_vector, dim);
-    if (d->n_chunks != 1)
-        return AL_FAIL_R(p->err, AL_INVALID_ARGUMENT, "FIELDS_CONFLICT",
-                         "vector: the item has %zu chunks, an own vector needs exactly one",
-                         d->n_chunks);
     double norm = 0;
     for (uint32_t i = 0; i < dim; i++)
         norm += (double)it->vector[i] * (double)it->vector[i];
@@ -280,6 +354,7 @@ static struct al_doc make_doc(const struct prep *p, const struct al_target *to, 
         .version = p->it->version,
         .lang = p->doc.lang,
         .source = to->source,
+        .media_type = al_format_media_type(format_of(p->it)),
         .analyzer_version = AL_ANALYZER_VERSION,
         .created_ms = p->it->created_ms ? p->it->created_ms : now_ms,
         .updated_ms = p->it->updated_ms ? p->it->updated_ms : now_ms,
@@ -304,6 +379,8 @@ enum al_code al_item_prepare(const struct al_item *it, const struct al_target *t
     AL_TRY(gather_attributes(&p));
     struct al_doc d = make_doc(&p, to, now_ms);
     AL_TRY(redact(&p, it->url, &d.url));
+    if (it->vector)
+        AL_TRY(one_chunk(&p, &d));
     if (d.n_chunks == 0)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "CONTENT_EMPTY",
                          "content: no text to search in it");
@@ -313,6 +390,7 @@ enum al_code al_item_prepare(const struct al_item *it, const struct al_target *t
     } else {
         AL_TRY(al_doc_embed(&d, e, a, err));
     }
+    d.redactions = p.redactions;
     al_item_hash(it, to->source, e, d.content_hash);
     AL_TRY(al_doc_check(&d, al_embedder_dim(e), err));
     *ret = d;

@@ -37,12 +37,73 @@ struct run {
     double text_max; /* of all candidates */
     double vector_max;
     struct al_arena scratch; /* of one candidate: whole documents pass through it */
-    bool leg_full;           /* some leg gave all it was asked for: deeper may give more */
+    bool *is_missing;        /* by shard */
+    struct al_missing *missing;
+    size_t n_missing;
+    struct al_token token;
+    bool leg_full; /* some leg gave all it was asked for: deeper may give more */
 };
 
 static enum al_code no_memory(struct al_err *err)
 {
     return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "MEMORY_LIMIT", "request: memory limit reached");
+}
+
+/* ---- shards that fail ---- */
+
+static bool is_loss(enum al_code code)
+{
+    return code == AL_UNAVAILABLE || code == AL_DATA_LOSS || code == AL_DEADLINE_EXCEEDED;
+}
+
+/* The error of a shard as the caller sees it: which one, and a reason of the contract. */
+static struct al_err of_shard(const struct al_err *e, size_t shard)
+{
+    struct al_err out = *e;
+    bool is_plain = strcmp(e->reason, al_code_name(e->code)) == 0;
+    if (is_plain && e->code == AL_UNAVAILABLE)
+        out.reason = "SHARD_UNAVAILABLE";
+    if (is_plain && e->code == AL_DATA_LOSS)
+        out.reason = "DATA_CORRUPT";
+    if (strncmp(e->msg, "shard ", 6) != 0)
+        al_err_prefix(&out, "shard %zu", shard);
+    return out;
+}
+
+/* After an error of a shard: AL_OK when the search goes on without it. */
+static enum al_code lose(struct run *r, size_t shard, const struct al_err *e)
+{
+    struct al_err err = is_loss(e->code) ? of_shard(e, shard) : *e;
+    bool is_last = r->n_missing + 1 >= r->ctx->router->n_shards;
+    if (!r->q->allow_partial || !is_loss(e->code) || is_last) {
+        if (r->err)
+            *r->err = err;
+        return e->code;
+    }
+    r->is_missing[shard] = true;
+    r->missing[r->n_missing++] = (struct al_missing){.shard = shard, .err = err};
+    r->token.index[shard] = 0;
+    return AL_OK;
+}
+
+static enum al_code init_missing(struct run *r)
+{
+    size_t n = r->ctx->router->n_shards;
+    r->is_missing = al_arena_array(r->a, n, sizeof *r->is_missing);
+    r->missing = al_arena_array(r->a, n, sizeof *r->missing);
+    if (!r->is_missing || !r->missing)
+        return no_memory(r->err);
+    return al_token_init(r->ctx->router, r->a, &r->token, r->err);
+}
+
+/* Until when a shard may take, the first of n_left that are still to be asked. */
+static uint64_t share_of_time(const struct run *r, size_t n_left)
+{
+    uint64_t end = r->q->deadline_ns;
+    if (!r->q->allow_partial || !r->ctx->clock || end == AL_DEADLINE_NONE)
+        return end;
+    uint64_t now = al_clock_mono_ns(r->ctx->clock);
+    return now >= end ? end : now + (end - now) / (n_left + 1);
 }
 
 /* ---- the query itself ---- */
@@ -136,6 +197,16 @@ static enum al_code check(const struct al_query *q, struct al_err *err)
 
 /* ---- phase 1: statistics ---- */
 
+static enum al_code stats_of(struct run *r, size_t shard, struct al_term_stats *ret,
+                             struct al_err *err)
+{
+    struct al_shard_port *p = r->ctx->router->shards[shard];
+    if (r->q->after && r->q->after->index[shard])
+        AL_TRY(al_token_wait_shard(r->ctx->router, r->q->after, shard,
+                                   share_of_time(r, r->ctx->router->n_shards - shard), err));
+    return p->ops->stats(p, r->q->spaces, r->q->n_spaces, r->terms, r->n_terms, r->a, ret, err);
+}
+
 static enum al_code statistics(struct run *r)
 {
     uint64_t n_chunks = 0;
@@ -145,10 +216,13 @@ static enum al_code statistics(struct run *r)
     if (!df || !weights)
         return no_memory(r->err);
     for (size_t s = 0; s < r->ctx->router->n_shards; s++) {
-        struct al_shard_port *p = r->ctx->router->shards[s];
         struct al_term_stats st;
-        AL_TRY(p->ops->stats(p, r->q->spaces, r->q->n_spaces, r->terms, r->n_terms, r->a, &st,
-                             r->err));
+        struct al_err e = {0};
+        if (stats_of(r, s, &st, &e) != AL_OK) {
+            AL_TRY(lose(r, s, &e));
+            continue;
+        }
+        r->token.index[s] = st.applied_index;
         n_chunks += st.n_chunks;
         n_terms += st.n_terms;
         for (size_t i = 0; i < r->n_terms; i++)
@@ -189,6 +263,17 @@ static int by_vector(const void *x, const void *y)
                             (double)b->cand->vector_score);
 }
 
+/* Each shard gives its part in order: with one, all is in order. */
+static void sort_ranked(struct ranked *r, size_t n, int (*cmp)(const void *x, const void *y))
+{
+    for (size_t i = 1; i < n; i++) {
+        if (cmp(&r[i - 1], &r[i]) > 0) {
+            qsort(r, n, sizeof *r, cmp);
+            return;
+        }
+    }
+}
+
 struct legs {
     struct ranked *text;
     struct ranked *vector;
@@ -204,7 +289,14 @@ static enum al_code gather(struct run *r, struct legs *l)
         return no_memory(r->err);
     for (size_t s = 0; s < n; s++) {
         struct al_shard_port *p = r->ctx->router->shards[s];
-        AL_TRY(p->ops->legs(p, &r->leg, r->a, &per[s], r->err));
+        struct al_err e = {0};
+        if (r->is_missing[s])
+            continue;
+        r->leg.deadline_ns = share_of_time(r, n - s);
+        if (p->ops->legs(p, &r->leg, r->a, &per[s], &e) != AL_OK) {
+            per[s] = (struct al_candidates){0};
+            AL_TRY(lose(r, s, &e));
+        }
         l->n_text += per[s].n_text;
         l->n_vector += per[s].n_vector;
     }
@@ -220,8 +312,8 @@ static enum al_code gather(struct run *r, struct legs *l)
         for (size_t i = 0; i < per[s].n_vector; i++)
             l->vector[v++] = (struct ranked){&per[s].vector[i], s};
     }
-    qsort(l->text, l->n_text, sizeof *l->text, by_text);
-    qsort(l->vector, l->n_vector, sizeof *l->vector, by_vector);
+    sort_ranked(l->text, l->n_text, by_text);
+    sort_ranked(l->vector, l->n_vector, by_vector);
     r->leg_full = l->n_text >= r->text_depth || l->n_vector >= r->vector_depth;
     l->n_text = l->n_text < r->text_depth ? l->n_text : r->text_depth;
     l->n_vector = l->n_vector < r->vector_depth ? l->n_vector : r->vector_depth;
@@ -278,6 +370,17 @@ static enum al_code unite(struct run *r, const struct legs *l)
 
 /* ---- phase 3: missing scores ---- */
 
+/* Candidates of shards that are missing since. */
+static void drop_missing(struct run *r)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->n_fused; i++) {
+        if (!r->is_missing[r->fused[i].shard])
+            r->fused[n++] = r->fused[i];
+    }
+    r->n_fused = n;
+}
+
 static enum al_code fetch_scores(struct run *r)
 {
     struct al_candidate **need = al_arena_array(r->a, r->n_fused + 1, sizeof *need);
@@ -292,9 +395,11 @@ static enum al_code fetch_scores(struct run *r)
                 need[n++] = c;
         }
         struct al_shard_port *p = r->ctx->router->shards[shard];
-        if (n)
-            AL_TRY(p->ops->score(p, &r->leg, need, n, r->err));
+        struct al_err e = {0};
+        if (n && p->ops->score(p, &r->leg, need, n, &e) != AL_OK)
+            AL_TRY(lose(r, shard, &e));
     }
+    drop_missing(r);
     return AL_OK;
 }
 
@@ -407,16 +512,13 @@ static enum al_code explain_terms(struct run *r, const struct al_fused *f, struc
         return AL_OK;
     struct al_leg_query leg = r->leg; /* relevance asks for the terms in every mode */
     leg.n_terms = r->n_terms;
-    struct al_err gone;
+    struct al_err gone = {0};
     enum al_code c =
         p->ops->explain(p, &leg, f->cand->docno, f->cand->chunk, &r->scratch, &parts, &gone);
     if (c == AL_NOT_FOUND)
         return AL_OK; /* replaced meanwhile */
-    if (c != AL_OK) {
-        if (r->err)
-            *r->err = gone;
-        return c;
-    }
+    if (c != AL_OK)
+        return lose(r, f->shard, &gone);
     h->terms = r->q->explain ? al_arena_array(&r->scratch, r->n_terms, sizeof *h->terms) : NULL;
     if (r->q->explain && !h->terms)
         return no_memory(r->err);
@@ -469,14 +571,12 @@ static enum al_code load_hit(struct run *r, const struct al_fused *f, struct al_
     enum al_code c = p->ops->get_doc(p, f->cand->space, f->cand->id, false, &r->scratch, &d, &gone);
     if (c == AL_NOT_FOUND || (c == AL_OK && d.docno != f->cand->docno))
         return AL_OK; /* deleted or replaced since the legs */
-    if (c != AL_OK) {
-        if (r->err)
-            *r->err = gone;
-        return c;
-    }
+    if (c != AL_OK)
+        return lose(r, f->shard, &gone);
     AL_TRY(keep_parts(r, &d, h));
     size_t max = r->q->snippet_bytes ? r->q->snippet_bytes : SNIPPET_DEFAULT;
-    AL_TRY(al_snippet_make(an, h->text, r->terms, r->n_terms, max, r->a, &h->snippet, r->err));
+    if (!r->q->no_snippets)
+        AL_TRY(al_snippet_make(an, h->text, r->terms, r->n_terms, max, r->a, &h->snippet, r->err));
     *ret_ok = true;
     return AL_OK;
 }
@@ -486,6 +586,8 @@ static enum al_code make_hit(struct run *r, const struct al_fused *f, struct al_
                              struct al_hit *ret, bool *ret_ok)
 {
     *ret_ok = false;
+    if (r->is_missing[f->shard])
+        return AL_OK;
     al_arena_reset(&r->scratch);
     struct al_hit h = {.chunk = f->cand->chunk,
                        .text = AL_STR(""),
@@ -496,6 +598,8 @@ static enum al_code make_hit(struct run *r, const struct al_fused *f, struct al_
                        .text_rank = f->text_rank,
                        .vector_rank = f->vector_rank};
     AL_TRY(explain_terms(r, f, &h, &h.coverage));
+    if (r->is_missing[f->shard])
+        return AL_OK;
     h.relevance = al_relevance(h.coverage, r->vector ? h.vector_score : 0, (uint32_t)r->n_terms);
     if (h.relevance < r->q->min_score)
         return AL_OK;
@@ -566,6 +670,25 @@ static enum al_code search(struct run *r, struct al_analyzer *an, struct al_quer
     }
 }
 
+static int by_shard(const void *x, const void *y)
+{
+    const struct al_missing *a = x;
+    const struct al_missing *b = y;
+    return a->shard < b->shard ? -1 : a->shard > b->shard;
+}
+
+static enum al_code finish(struct run *r, const struct al_query_result *res,
+                           struct al_query_result *ret)
+{
+    if (r->n_missing > 1)
+        qsort(r->missing, r->n_missing, sizeof *r->missing, by_shard);
+    *ret = *res;
+    ret->missing = r->missing;
+    ret->n_missing = r->n_missing;
+    ret->token = r->token;
+    return AL_OK;
+}
+
 enum al_code al_query_run(const struct al_query_context *ctx, const struct al_query *q,
                           struct al_arena *a, struct al_query_result *ret, struct al_err *err)
 {
@@ -575,6 +698,7 @@ enum al_code al_query_run(const struct al_query_context *ctx, const struct al_qu
     AL_TRY(al_filter_compile(q->filter, a, &filter, err));
     AL_TRY(analyze(&r));
     AL_TRY(embed(&r));
+    AL_TRY(init_missing(&r));
     r.leg = (struct al_leg_query){
         .spaces = q->spaces,
         .n_spaces = q->n_spaces,
@@ -590,17 +714,13 @@ enum al_code al_query_run(const struct al_query_context *ctx, const struct al_qu
     };
     AL_TRY(statistics(&r));
     struct al_query_result res = {.terms = r.terms, .n_terms = r.n_terms};
-    if (!r.leg.vector && !r.leg.n_terms) {
-        *ret = res;
-        return AL_OK;
-    }
+    if (!r.leg.vector && !r.leg.n_terms)
+        return finish(&r, &res, ret);
     struct al_analyzer *an = NULL;
     AL_TRY(al_analyzer_acquire(&an, err));
     al_arena_init(&r.scratch, NULL, SCRATCH_LIMIT);
     enum al_code c = search(&r, an, &res);
     al_arena_fini(&r.scratch);
     al_analyzer_release(an);
-    if (c == AL_OK)
-        *ret = res;
-    return c;
+    return c == AL_OK ? finish(&r, &res, ret) : c;
 }

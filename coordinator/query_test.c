@@ -161,7 +161,7 @@ static void test_bad_queries_are_refused_with_a_reason(void **state)
          {.k = 1, .text = {(const char *)zero_vector, AL_QUERY_TEXT_BYTES_MAX + 1}},
          "TOO_LARGE"},
     };
-    struct al_query_context ctx = {&c.router, c.embedder};
+    struct al_query_context ctx = {&c.router, c.embedder, NULL};
     for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++) {
         struct al_err err = {0};
         struct al_query q = cases[i].q;
@@ -189,7 +189,7 @@ static void test_a_query_runs_out_of_memory_cleanly(void **state)
                          .spaces = BOTH,
                          .n_spaces = 2,
                          .deadline_ns = AL_DEADLINE_NONE};
-    struct al_query_context ctx = {&c.router, c.embedder};
+    struct al_query_context ctx = {&c.router, c.embedder, NULL};
     enum al_code code = AL_RESOURCE_EXHAUSTED;
     size_t refused = 0;
     for (size_t limit = 64; code != AL_OK; limit += 1 + limit / 6) {
@@ -235,7 +235,7 @@ static void test_large_documents_do_not_use_up_the_request(void **state)
                          .spaces = A,
                          .n_spaces = 1,
                          .deadline_ns = AL_DEADLINE_NONE};
-    struct al_query_context ctx = {&c.router, c.embedder};
+    struct al_query_context ctx = {&c.router, c.embedder, NULL};
     struct al_query_result r;
     AL_CHECK_OK(al_query_run(&ctx, &q, &small, &r, &err), err);
     assert_int_equal(r.n_hits, 10);
@@ -263,7 +263,7 @@ static void test_terms_are_explained_best_first(void **state)
                          .spaces = A,
                          .n_spaces = 1,
                          .deadline_ns = AL_DEADLINE_NONE};
-    struct al_query_context ctx = {&c.router, c.embedder};
+    struct al_query_context ctx = {&c.router, c.embedder, NULL};
     struct al_query_result r;
     AL_CHECK_OK(al_query_run(&ctx, &q, &c.arena, &r, &err), err);
     assert_int_equal(r.hits[0].n_terms, 2);

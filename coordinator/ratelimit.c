@@ -104,8 +104,10 @@ enum al_code al_ratelimit_request(struct al_ratelimit *r, const struct al_key *k
     if (!b)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "rate limit: out of memory");
     if (wait_s > 0)
-        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "RATE_LIMITED",
-                         "key: more than %u requests a minute; again in %.1f s", rate, wait_s);
+        return al_err_retry_after(err, (uint64_t)(wait_s * 1000) + 1,
+                                  AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "RATE_LIMITED",
+                                            "key: more than %u requests a minute; again in %.1f s",
+                                            rate, wait_s));
     return AL_OK;
 }
 
@@ -116,7 +118,8 @@ enum al_code al_ratelimit_bytes(struct al_ratelimit *r, const struct al_key *k, 
                                                    : r->defaults.ingest_bytes_per_day;
     if (!limit)
         return AL_OK;
-    uint64_t day = al_clock_wall_ms(r->clock) / DAY_MS;
+    uint64_t now_ms = al_clock_wall_ms(r->clock);
+    uint64_t day = now_ms / DAY_MS;
     bool ok = false;
     pthread_mutex_lock(&r->mu);
     struct bucket *b = find(r, k->id,
@@ -131,7 +134,9 @@ enum al_code al_ratelimit_bytes(struct al_ratelimit *r, const struct al_key *k, 
     pthread_mutex_unlock(&r->mu);
     if (ok)
         return AL_OK;
-    return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED",
-                     "key: more than %llu bytes a day; again after midnight UTC",
-                     (unsigned long long)limit);
+    enum al_code code = AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED",
+                                  "key: more than %llu bytes a day; again after midnight UTC",
+                                  (unsigned long long)limit);
+    /* one that is larger than a whole day's quota never passes */
+    return bytes > limit ? code : al_err_retry_after(err, DAY_MS - now_ms % DAY_MS, code);
 }

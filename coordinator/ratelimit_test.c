@@ -91,6 +91,29 @@ static void test_bytes_are_counted_by_the_day(void **state)
     al_ratelimit_destroy(f.r);
 }
 
+static void test_a_refusal_says_when_to_come_again(void **state)
+{
+    (void)state;
+    struct fix f;
+    struct al_err err = {0};
+    struct al_key k = {.id = "abc"};
+    open_limit(&f, 60, 1000);
+    assert_int_equal(pass(&f, &k, 10), 10);
+    assert_int_equal(al_ratelimit_request(f.r, &k, &err), AL_RESOURCE_EXHAUSTED);
+    assert_in_range(err.retry_after_ms, 1, 1001);
+    al_fake_clock_step_ms(&f.clock, err.retry_after_ms);
+    AL_CHECK_OK(al_ratelimit_request(f.r, &k, &err), err); /* it was the truth */
+    AL_CHECK_OK(al_ratelimit_bytes(f.r, &k, 600, &err), err);
+    assert_int_equal(al_ratelimit_bytes(f.r, &k, 600, &err), AL_RESOURCE_EXHAUSTED);
+    assert_in_range(err.retry_after_ms, 1, 24 * 3600 * 1000);
+    al_fake_clock_step_ms(&f.clock, err.retry_after_ms);
+    AL_CHECK_OK(al_ratelimit_bytes(f.r, &k, 600, &err), err);
+    /* waiting does not help one that is larger than the quota of a day */
+    assert_int_equal(al_ratelimit_bytes(f.r, &k, 1001, &err), AL_RESOURCE_EXHAUSTED);
+    assert_int_equal(err.retry_after_ms, 0);
+    al_ratelimit_destroy(f.r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -98,6 +121,7 @@ int main(void)
         cmocka_unit_test(test_keys_do_not_share_and_have_their_own_rate),
         cmocka_unit_test(test_no_limit_is_none),
         cmocka_unit_test(test_bytes_are_counted_by_the_day),
+        cmocka_unit_test(test_a_refusal_says_when_to_come_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

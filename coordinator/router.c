@@ -99,12 +99,17 @@ static enum al_code wait_one(struct al_shard_port *p, uint64_t index, uint64_t d
     return p->ops->wait(p, index, deadline_ns, err);
 }
 
+enum al_code al_token_wait_shard(const struct al_router *r, const struct al_token *t, size_t shard,
+                                 uint64_t deadline_ns, struct al_err *err)
+{
+    return t->index[shard] ? wait_one(r->shards[shard], t->index[shard], deadline_ns, err) : AL_OK;
+}
+
 enum al_code al_token_wait(const struct al_router *r, const struct al_token *t,
                            uint64_t deadline_ns, struct al_err *err)
 {
     for (size_t i = 0; i < r->n_shards; i++) {
-        if (t->index[i])
-            AL_TRY(wait_one(r->shards[i], t->index[i], deadline_ns, err));
+        AL_TRY(al_token_wait_shard(r, t, i, deadline_ns, err));
     }
     return AL_OK;
 }

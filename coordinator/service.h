@@ -19,6 +19,7 @@
 #include "airlore/ingest.h"
 #include "airlore/items.h"
 #include "airlore/jobs.h"
+#include "airlore/once.h"
 #include "page.h"
 #include "ratelimit.h"
 
@@ -29,6 +30,7 @@ struct al_coordinator {
     struct al_directory *directory;
     struct al_ratelimit *ratelimit;
     struct al_jobs *jobs;
+    struct al_once_book *once;
     uint64_t started_ms;
     uint8_t page_key[32];        /* of this process: seals page tokens */
     struct al_metric *calls[17]; /* by status code */
@@ -106,6 +108,17 @@ char **al_msg_headings(struct al_arena *a, struct al_str heading, size_t *ret_n)
 Airlore__V1__Item *al_msg_item(struct al_coordinator *c, struct al_arena *a, const struct al_doc *d,
                                Airlore__V1__ItemView view) AL_NODISCARD;
 
+/* Tags and metadata of a document: what items and hits show of it in the same shape. metadata is an
+ * array of messages of type `pair`, an entry of a map<string, string>. */
+struct al_msg_labels {
+    char **tags;
+    size_t n_tags;
+    void *metadata;
+    size_t n_metadata;
+};
+bool al_msg_labels(struct al_arena *a, const struct al_doc *d,
+                   const ProtobufCMessageDescriptor *pair, struct al_msg_labels *ret) AL_NODISCARD;
+
 /* A metadata value of a document, empty when absent. */
 struct al_str al_doc_find_meta(const struct al_doc *d, const char *key);
 
@@ -133,6 +146,21 @@ AL_NODISCARD enum al_code al_resolve_target(struct al_coordinator *c,
 AL_NODISCARD enum al_code al_resolve_space(struct al_coordinator *c,
                                            const struct al_credential *cred, const char *name,
                                            uint32_t *ret, struct al_err *err);
+
+/* AL_PERMISSION_DENIED, reason SPACE_FORBIDDEN, unless the space is the key's own, its team's or,
+ * for a key of the whole team, one of the team's deployments: where it may write. */
+AL_NODISCARD enum al_code al_require_team_space(struct al_coordinator *c,
+                                                const struct al_credential *cred, uint32_t space,
+                                                struct al_arena *a, struct al_err *err);
+
+/* The name of a write: its text, with a digest of the method and the whole request. */
+AL_NODISCARD enum al_code al_once_name_of(struct al_rpc_call *call, const ProtobufCMessage *req,
+                                          const char *text, struct al_once_name *ret,
+                                          struct al_err *err);
+
+/* AL_INVALID_ARGUMENT, reason BAD_ENUM. With one replica of each shard every level reads the
+ * primary. */
+AL_NODISCARD enum al_code al_check_read_level(Airlore__V1__ReadLevel level, struct al_err *err);
 
 /* An admin key of the team "default", which owns the server, administers everything; of another
  * team, that team only. */

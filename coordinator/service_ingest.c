@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "service.h"
@@ -6,7 +7,6 @@
 #define CHECK_MAX 10000u
 #define BATCH_MAX 256u
 #define PRESENT_MAX 10000u
-#define CHECKSUM_BYTES_MAX 128u
 #define SUM_PAGE_DEFAULT 1000u
 
 /* One Ingest call. */
@@ -132,9 +132,6 @@ static enum al_code check_item(struct session *s, const Airlore__V1__IngestItem 
         return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "EMBEDDER_MISMATCH",
                          "vector: made by '%.64s', the index has '%s'", m->embedder_id,
                          al_embedder_id(s->c->opt.embedder));
-    if (it->checksum.n > CHECKSUM_BYTES_MAX)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE", "checksum: at most %u bytes",
-                         CHECKSUM_BYTES_MAX);
     if (s->dry_run)
         return AL_OK;
     return al_ratelimit_bytes(s->c->ratelimit, al_call_credential(s->call)->key, it->content.n,
@@ -407,7 +404,11 @@ AL_UNARY(al_serve_list_checksums)
     struct al_page_cursor cursor;
     if (!out)
         return al_msg_no_memory(err);
-    AL_TRY(al_page_parse(c, al_str_c(m->page_token), a, &cursor, err));
+    char space[16];
+    snprintf(space, sizeof space, "%u", t.space);
+    const char *const of[] = {"ListChecksums", space, m->source};
+    uint64_t request = al_page_request(of, AL_ARRAY_LEN(of));
+    AL_TRY(al_page_parse(c, al_str_c(m->page_token), request, a, &cursor, err));
     AL_TRY(list_page(c, &t, m, a, &cursor, out, err));
     AL_TRY(al_page_format(c, &cursor, a, &out->next_page_token, err));
     *ret_reply = &out->base;

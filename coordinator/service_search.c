@@ -36,19 +36,6 @@ static enum al_code mode_of(const Airlore__V1__SearchRequest *m, enum al_search_
     return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ENUM", "mode: %d is none", (int)m->mode);
 }
 
-/* With one replica of each shard every level reads the primary. */
-static enum al_code check_reading(Airlore__V1__ReadLevel level, bool allow_partial,
-                                  struct al_err *err)
-{
-    if ((unsigned)level > AIRLORE__V1__READ_LEVEL__READ_LEVEL_PRIMARY)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ENUM", "read level: %d is none",
-                         (int)level);
-    if (allow_partial)
-        return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",
-                         "allow partial: answers without some shards are not there yet");
-    return AL_OK;
-}
-
 static enum al_code in_range(const char *what, bool is_set, uint32_t v, uint32_t least,
                              struct al_err *err)
 {
@@ -90,7 +77,7 @@ static enum al_code check_request(struct al_coordinator *c, const Airlore__V1__S
                          "query: neither a text nor a vector is given");
     if (!m->text[0] && needs_text(m->mode))
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "QUERY_EMPTY", "query: this mode needs a text");
-    AL_TRY(check_reading(m->read_level, m->allow_partial, err));
+    AL_TRY(al_check_read_level(m->read_level, err));
     AL_TRY(check_numbers(m, err));
     if (m->embedder_id[0] && strcmp(m->embedder_id, al_embedder_id(c->opt.embedder)) != 0)
         return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "EMBEDDER_MISMATCH",
@@ -148,6 +135,21 @@ static enum al_code scoped_filter(const char *filter, const Airlore__V1__Visibil
     return AL_OK;
 }
 
+/* A read-your-writes token; the shards are waited for one by one. NULL for "". */
+static enum al_code take_token(struct al_coordinator *c, const char *text, struct al_arena *a,
+                               const struct al_token **ret, struct al_err *err)
+{
+    *ret = NULL;
+    if (!text[0])
+        return AL_OK;
+    struct al_token *t = al_arena_zalloc(a, sizeof *t);
+    if (!t)
+        return al_msg_no_memory(err);
+    AL_TRY(al_token_parse(c->opt.router, al_str_c(text), a, t, err));
+    *ret = t;
+    return AL_OK;
+}
+
 static enum al_code make_query(struct al_coordinator *c, struct al_rpc_call *call,
                                const Airlore__V1__SearchRequest *m, struct al_arena *a,
                                struct al_query *ret, struct al_err *err)
@@ -168,16 +170,20 @@ static enum al_code make_query(struct al_coordinator *c, struct al_rpc_call *cal
         .min_score = m->_min_score_case ? m->min_score : 0,
         .explain = m->explain,
         .exact = m->exact,
+        .no_snippets = m->snippet && m->snippet->omit,
+        .allow_partial = m->allow_partial,
         .spaces = cred->spaces,
         .n_spaces = cred->n_spaces,
         .deadline_ns = al_call_deadline(c, call),
     };
-    if (m->snippet && m->snippet->_max_bytes_case)
+    if (m->snippet && m->snippet->_max_bytes_case) {
         q.snippet_bytes = m->snippet->max_bytes;
-    if (q.snippet_bytes && (q.snippet_bytes < 40 || q.snippet_bytes > 4096))
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "OUT_OF_RANGE",
-                         "snippet: %u bytes is not in 40 to 4,096", q.snippet_bytes);
+        if (q.snippet_bytes < 40 || q.snippet_bytes > 4096)
+            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "OUT_OF_RANGE",
+                             "snippet: %u bytes is not in 40 to 4,096", q.snippet_bytes);
+    }
     AL_TRY(mode_of(m, &q.mode, err));
+    AL_TRY(take_token(c, m->after_token, a, &q.after, err));
     AL_TRY(scoped_filter(m->filter, m->scopes, m->n_scopes, a, &q.filter, err));
     *ret = q;
     return AL_OK;
@@ -242,31 +248,34 @@ static bool fill_snippet(struct al_arena *a, const struct al_hit *h, Airlore__V1
     return true;
 }
 
-static bool fill_lists(struct al_arena *a, const struct al_doc *d, Airlore__V1__Hit *m)
+static bool fill_labels(struct al_arena *a, const struct al_doc *d, Airlore__V1__Hit *m)
 {
-    m->tags = al_msg_list(a, d->n_tags);
-    m->metadata = al_msg_list(a, d->n_meta);
-    if (!m->tags || !m->metadata)
+    struct al_msg_labels l;
+    if (!al_msg_labels(a, d, &airlore__v1__hit__metadata_entry__descriptor, &l))
         return false;
-    for (size_t i = 0; i < d->n_tags; i++) {
-        m->tags[i] = al_msg_str(a, d->tags[i]);
-        if (!m->tags[m->n_tags++])
-            return false;
-    }
-    for (size_t i = 0; i < d->n_meta; i++) {
-        if (al_meta_is_internal(d->meta[i].key))
-            continue;
-        Airlore__V1__Hit__MetadataEntry *e =
-            al_msg_new(a, &airlore__v1__hit__metadata_entry__descriptor);
-        if (!e)
-            return false;
-        e->key = al_msg_str(a, d->meta[i].key);
-        e->value = al_msg_str(a, d->meta[i].value);
-        if (!e->key || !e->value)
-            return false;
-        m->metadata[m->n_metadata++] = e;
-    }
+    m->tags = l.tags;
+    m->n_tags = l.n_tags;
+    m->metadata = l.metadata;
+    m->n_metadata = l.n_metadata;
     return true;
+}
+
+static Airlore__V1__MissingShard **msg_missing(struct al_arena *a, const struct al_missing *missing,
+                                               size_t n)
+{
+    Airlore__V1__MissingShard **out = al_msg_list(a, n);
+    if (!out)
+        return NULL;
+    for (size_t i = 0; i < n; i++) {
+        out[i] = al_msg_new(a, &airlore__v1__missing_shard__descriptor);
+        if (!out[i])
+            return NULL;
+        out[i]->shard = (uint32_t)missing[i].shard;
+        out[i]->error = al_msg_error(a, &missing[i].err);
+        if (!out[i]->error)
+            return NULL;
+    }
+    return out;
 }
 
 static bool fill_names(struct al_coordinator *c, struct al_arena *a, const struct al_doc *d,
@@ -294,7 +303,7 @@ static Airlore__V1__Hit *make_hit(struct al_coordinator *c, struct al_arena *a,
 {
     Airlore__V1__Hit *m = al_msg_new(a, &airlore__v1__hit__descriptor);
     const struct al_doc *d = h->doc;
-    if (!m || !fill_names(c, a, d, m) || !fill_lists(a, d, m))
+    if (!m || !fill_names(c, a, d, m) || !fill_labels(a, d, m))
         return NULL;
     m->chunk = h->chunk;
     m->score = h->score;
@@ -322,16 +331,18 @@ static enum al_code run_search(struct al_coordinator *c, struct al_rpc_call *cal
     uint64_t start = al_clock_mono_ns(c->opt.clock);
     struct al_query q;
     AL_TRY(make_query(c, call, req, work, &q, err));
-    AL_TRY(al_wait_token(c, call, req->after_token, work, err));
-    struct al_query_context ctx = {c->opt.router, c->opt.embedder};
+    struct al_query_context ctx = {c->opt.router, c->opt.embedder, c->opt.clock};
     struct al_query_result r;
     AL_TRY(al_query_run(&ctx, &q, work, &r, err));
     Airlore__V1__SearchResponse *m = al_msg_new(a, &airlore__v1__search_response__descriptor);
     if (!m)
         return al_msg_no_memory(err);
     m->hits = al_msg_list(a, r.n_hits);
-    if (!m->hits)
+    m->missing_shards = msg_missing(a, r.missing, r.n_missing);
+    if (!m->hits || !m->missing_shards)
         return al_msg_no_memory(err);
+    m->n_missing_shards = r.n_missing;
+    AL_TRY(al_token_text(c, &r.token, a, &m->token, err));
     for (size_t i = 0; i < r.n_hits; i++) {
         m->hits[i] = make_hit(c, a, req, &r, &r.hits[i]);
         if (!m->hits[m->n_hits++])
@@ -475,8 +486,10 @@ static bool fill_answer(struct al_coordinator *c, struct al_arena *a, const stru
     m->model = al_msg_str(a, AL_STR("extractive"));
     m->sources = al_msg_list(a, ans->n_sources);
     m->sentences = al_msg_list(a, ans->n_sentences);
-    if (!m->answer || !m->model || !m->sources || !m->sentences)
+    m->missing_shards = msg_missing(a, ans->missing, ans->n_missing);
+    if (!m->answer || !m->model || !m->sources || !m->sentences || !m->missing_shards)
         return false;
+    m->n_missing_shards = ans->n_missing;
     for (size_t i = 0; i < ans->n_sources; i++) {
         m->sources[i] = ask_source(c, a, (uint32_t)i + 1, ans->sources[i]);
         if (!m->sources[m->n_sources++])
@@ -504,14 +517,14 @@ static enum al_code ask_options(struct al_coordinator *c, struct al_rpc_call *ca
 {
     const struct al_credential *cred = al_call_credential(call);
     if (req->mode == AIRLORE__V1__ASK_MODE__ASK_MODE_GENERATIVE)
-        return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",
-                         "ask: answers by an LLM are not there yet; leave the mode out");
+        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "NOT_CONFIGURED",
+                         "ask: no LLM is configured; leave the mode out");
     if ((unsigned)req->mode > AIRLORE__V1__ASK_MODE__ASK_MODE_GENERATIVE)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ENUM", "mode: %d is none", (int)req->mode);
     if (strlen(req->question) > QUESTION_BYTES_MAX)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE", "question: at most %u bytes",
                          QUESTION_BYTES_MAX);
-    AL_TRY(check_reading(req->read_level, req->allow_partial, err));
+    AL_TRY(al_check_read_level(req->read_level, err));
     uint32_t k = req->_k_case ? req->k : 8;
     if (k < 1 || k > 50)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "K_OUT_OF_RANGE", "k: %u is not in 1 to 50", k);
@@ -520,6 +533,7 @@ static enum al_code ask_options(struct al_coordinator *c, struct al_rpc_call *ca
                   .k = k,
                   .mode = AL_MODE_HYBRID,
                   .vector_weight = NAN,
+                  .allow_partial = req->allow_partial,
                   .spaces = cred->spaces,
                   .n_spaces = cred->n_spaces,
                   .deadline_ns = al_call_deadline(c, call)},
@@ -528,6 +542,7 @@ static enum al_code ask_options(struct al_coordinator *c, struct al_rpc_call *ca
     };
     if (req->_min_relevance_case && isnan(req->min_relevance))
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "OUT_OF_RANGE", "min relevance: not a number");
+    AL_TRY(take_token(c, req->after_token, a, &o.query.after, err));
     AL_TRY(scoped_filter(req->filter, req->scopes, req->n_scopes, a, &o.query.filter, err));
     *ret = o;
     return AL_OK;
@@ -540,8 +555,7 @@ static enum al_code ask(struct al_coordinator *c, struct al_rpc_call *call,
     uint64_t start = al_clock_mono_ns(c->opt.clock);
     struct al_ask_options o;
     AL_TRY(ask_options(c, call, req, a, &o, err));
-    AL_TRY(al_wait_token(c, call, req->after_token, a, err));
-    struct al_query_context ctx = {c->opt.router, c->opt.embedder};
+    struct al_query_context ctx = {c->opt.router, c->opt.embedder, c->opt.clock};
     struct al_answer ans;
     AL_TRY(al_ask(&ctx, &o, a, &ans, err));
     Airlore__V1__AskResponse *m = al_msg_new(a, &airlore__v1__ask_response__descriptor);

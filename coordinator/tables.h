@@ -16,6 +16,8 @@
 #define AL_TABLE_COUNTER 4u    /* "space" -> next number */
 #define AL_TABLE_PROMOTION 5u  /* (in the owner's space) document id -> community id */
 #define AL_TABLE_JOB 6u        /* job id -> record */
+#define AL_TABLE_ONCE 20u      /* hash of key and write id -> what it was and what came of it */
+#define AL_TABLE_TEAM_COPY 21u /* (in the owner's space) document id -> id in the team's space */
 
 #define AL_KEY_HASH_BYTES 32u
 

@@ -6,19 +6,28 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define FORMAT 1u
+#include "keys.h"
+
+#define FORMAT 2u
+#define FORMAT_BEFORE_REVISIONS 1u
 #define KNOWN_CHUNK_BYTES_MIN 3u /* an encoded chunk takes at least so many bytes */
 
 /* Offsets of the head: format u8, space, docno, created, updated, content hash, maker, number of
- * chunks. */
+ * chunks, revision (not in format 1). */
 #define AT_DOCNO 5u
 #define AT_CREATED 13u
 #define AT_UPDATED 21u
+#define AT_REVISION 73u
 
 static uint64_t maker_of(const struct al_doc *d)
 {
     return XXH3_64bits_withSeed(d->embedder_id.p ? d->embedder_id.p : "", d->embedder_id.n,
                                 d->analyzer_version);
+}
+
+uint64_t al_doc_log_index(const struct al_doc *d)
+{
+    return d->docno >> AL_DOCNO_OP_BITS;
 }
 
 uint16_t al_doc_slot(uint32_t space, struct al_str id)
@@ -51,6 +60,7 @@ void al_doc_encode_attributes(const struct al_doc *d, struct al_buf *b)
     al_buf_add(b, d->content_hash, sizeof(d->content_hash));
     al_buf_u64le(b, maker_of(d));
     al_buf_u32le(b, (uint32_t)d->n_chunks);
+    al_buf_u64le(b, d->revision);
     al_buf_char(b, (char)d->visibility);
     al_buf_u32le(b, d->analyzer_version);
     al_buf_lenstr(b, d->id);
@@ -63,6 +73,8 @@ void al_doc_encode_attributes(const struct al_doc *d, struct al_buf *b)
     al_buf_lenstr(b, d->lang);
     al_buf_lenstr(b, d->source);
     al_buf_lenstr(b, d->embedder_id);
+    al_buf_lenstr(b, d->media_type);
+    al_buf_varint(b, d->redactions);
     al_buf_varint(b, d->n_tags);
     for (size_t i = 0; i < d->n_tags; i++)
         al_buf_lenstr(b, d->tags[i]);
@@ -85,7 +97,8 @@ static enum al_code fail_malformed(struct al_err *err)
     return AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT", "document: encoding is damaged");
 }
 
-static enum al_code read_head(struct al_reader *r, struct al_doc_head *h, struct al_err *err)
+static enum al_code read_head(struct al_reader *r, struct al_doc_head *h, uint8_t *ret_format,
+                              struct al_err *err)
 {
     uint8_t format = al_reader_u8(r);
     if (format > FORMAT && !r->failed)
@@ -100,8 +113,10 @@ static enum al_code read_head(struct al_reader *r, struct al_doc_head *h, struct
         memcpy(h->content_hash, hash.p, sizeof(h->content_hash));
     h->maker = al_reader_u64le(r);
     h->n_chunks = al_reader_u32le(r);
-    if (r->failed || format != FORMAT || h->n_chunks > AL_DOC_CHUNKS_MAX)
+    h->revision = format == FORMAT_BEFORE_REVISIONS ? 1 : al_reader_u64le(r);
+    if (r->failed || format < FORMAT_BEFORE_REVISIONS || h->n_chunks > AL_DOC_CHUNKS_MAX)
         return fail_malformed(err);
+    *ret_format = format;
     return AL_OK;
 }
 
@@ -109,7 +124,8 @@ enum al_code al_doc_peek(struct al_str bytes, struct al_doc_head *ret, struct al
 {
     struct al_reader r = al_reader_of(bytes);
     struct al_doc_head h = {0};
-    AL_TRY(read_head(&r, &h, err));
+    uint8_t format = 0;
+    AL_TRY(read_head(&r, &h, &format, err));
     *ret = h;
     return AL_OK;
 }
@@ -120,11 +136,13 @@ static void put_u64le(char *p, uint64_t v)
         p[i] = (char)(uint8_t)(v >> (8 * i));
 }
 
-void al_doc_patch(char *bytes, uint64_t docno, uint64_t created_ms, uint64_t updated_ms)
+void al_doc_patch(char *bytes, const struct al_doc_head *h)
 {
-    put_u64le(bytes + AT_DOCNO, docno);
-    put_u64le(bytes + AT_CREATED, created_ms);
-    put_u64le(bytes + AT_UPDATED, updated_ms);
+    put_u64le(bytes + AT_DOCNO, h->docno);
+    put_u64le(bytes + AT_CREATED, h->created_ms);
+    put_u64le(bytes + AT_UPDATED, h->updated_ms);
+    if ((uint8_t)bytes[0] != FORMAT_BEFORE_REVISIONS)
+        put_u64le(bytes + AT_REVISION, h->revision);
 }
 
 static enum al_code read_tags(struct al_reader *r, struct al_arena *a, struct al_doc *d,
@@ -165,11 +183,13 @@ static enum al_code read_attributes(struct al_reader *r, struct al_arena *a, str
                                     struct al_err *err)
 {
     struct al_doc_head h = {0};
-    AL_TRY(read_head(r, &h, err));
+    uint8_t format = 0;
+    AL_TRY(read_head(r, &h, &format, err));
     d->space = h.space;
     d->docno = h.docno;
     d->created_ms = h.created_ms;
     d->updated_ms = h.updated_ms;
+    d->revision = h.revision;
     memcpy(d->content_hash, h.content_hash, sizeof(d->content_hash));
     d->n_chunks = h.n_chunks;
     uint8_t visibility = al_reader_u8(r);
@@ -179,7 +199,14 @@ static enum al_code read_attributes(struct al_reader *r, struct al_arena *a, str
                                     &d->source, &d->embedder_id};
     for (size_t i = 0; i < AL_ARRAY_LEN(texts); i++)
         *texts[i] = al_reader_lenstr(r);
-    if (r->failed || visibility < AL_VIS_DEPLOYMENT || visibility > AL_VIS_COMMUNITY)
+    uint64_t redactions = 0;
+    if (format != FORMAT_BEFORE_REVISIONS) {
+        d->media_type = al_reader_lenstr(r);
+        redactions = al_reader_varint(r);
+    }
+    d->redactions = (uint32_t)redactions;
+    if (r->failed || redactions > UINT32_MAX || visibility < AL_VIS_DEPLOYMENT ||
+        visibility > AL_VIS_COMMUNITY)
         return fail_malformed(err);
     d->visibility = (enum al_visibility)visibility;
     AL_TRY(read_tags(r, a, d, err));
@@ -264,6 +291,7 @@ static enum al_code check_texts(const struct al_doc *d, struct al_err *err)
         {"version", d->version},
         {"language", d->lang},
         {"source", d->source},
+        {"media type", d->media_type},
         {"embedder id", d->embedder_id},
     };
     for (size_t i = 0; i < AL_ARRAY_LEN(texts); i++)

@@ -24,6 +24,7 @@ static void check_doc(struct al_str bytes, struct al_arena *a)
     al_doc_encode(&d, &again);
     AL_ASSERT(al_doc_decode(al_buf_view(&again), a, &same, NULL) == AL_OK);
     AL_ASSERT(al_str_eq(same.body, d.body) && al_str_eq(same.id, d.id));
+    AL_ASSERT(same.revision == d.revision && al_str_eq(same.media_type, d.media_type));
     al_buf_fini(&again);
 }
 

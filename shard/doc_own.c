@@ -45,9 +45,9 @@ static enum al_code own_chunks(struct al_doc *d, struct al_arena *a, struct al_e
 
 enum al_code al_doc_own(struct al_doc *d, struct al_arena *a, struct al_err *err)
 {
-    struct al_str *const views[] = {&d->id,     &d->team, &d->deployment, &d->kind,
-                                    &d->title,  &d->url,  &d->version,    &d->lang,
-                                    &d->source, &d->body, &d->embedder_id};
+    struct al_str *const views[] = {&d->id,     &d->team, &d->deployment,  &d->kind,
+                                    &d->title,  &d->url,  &d->version,     &d->lang,
+                                    &d->source, &d->body, &d->embedder_id, &d->media_type};
     for (size_t i = 0; i < AL_ARRAY_LEN(views); i++)
         AL_TRY(al_arena_str(a, *views[i], views[i], err));
     AL_TRY(own_strs(&d->tags, d->n_tags, a, err));

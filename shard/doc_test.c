@@ -20,6 +20,9 @@ static struct al_doc sample(void)
                        .version = AL_STR("2.9"),
                        .lang = AL_STR("en"),
                        .source = AL_STR("src"),
+                       .media_type = AL_STR("text/markdown"),
+                       .revision = 5,
+                       .redactions = 300,
                        .embedder_id = AL_STR("emb-1"),
                        .analyzer_version = 3,
                        .created_ms = 1700000000000,
@@ -49,6 +52,9 @@ static void assert_attributes(const struct al_doc *a, const struct al_doc *b)
                                       &b->source, &b->embedder_id};
     for (size_t i = 0; i < AL_ARRAY_LEN(x); i++)
         assert_true(al_str_eq(*x[i], *y[i]));
+    assert_true(al_str_eq(a->media_type, b->media_type));
+    assert_int_equal(a->revision, b->revision);
+    assert_int_equal(a->redactions, b->redactions);
     assert_int_equal(a->analyzer_version, b->analyzer_version);
     assert_int_equal(a->created_ms, b->created_ms);
     assert_int_equal(a->updated_ms, b->updated_ms);
@@ -119,7 +125,7 @@ static void test_golden_bytes(void **state)
 {
     (void)state;
     static const char golden[] =
-        "\x01\x07\0\0\0\x02\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\x04\0\0\0\0\0\0\0";
+        "\x02\x07\0\0\0\x02\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\x04\0\0\0\0\0\0\0";
     struct al_doc d = {.space = 7,
                        .id = AL_STR("i"),
                        .docno = 2,
@@ -128,13 +134,18 @@ static void test_golden_bytes(void **state)
                        .visibility = AL_VIS_TEAM,
                        .analyzer_version = 1,
                        .title = AL_STR("T"),
+                       .media_type = AL_STR("m"),
+                       .revision = 9,
+                       .redactions = 6,
                        .tags = tags,
                        .n_tags = 1,
                        .body = AL_STR("hello"),
                        .chunks = chunks,
                        .n_chunks = 1};
-    static const char tail[] = "\x01\0\0\0\x02\x01\0\0\0"   /* chunks, visibility, analyzer */
-                               "\x01i\0\0\0\x01T\0\0\0\0\0" /* texts */
+    static const char tail[] = "\x01\0\0\0\x09\0\0\0\0\0\0\0" /* chunks, revision */
+                               "\x02\x01\0\0\0"               /* visibility, analyzer */
+                               "\x01i\0\0\0\x01T\0\0\0\0\0"   /* texts */
+                               "\x01m\x06"                    /* media type, redactions */
                                "\x01\x03"
                                "dag\0" /* tags, metadata */
                                "\0\x05\x03Top\x05hello";
@@ -147,6 +158,37 @@ static void test_golden_bytes(void **state)
     assert_memory_equal(c.b.p + n + 40, tail, sizeof(tail) - 1);
     static const uint8_t maker[8] = {0x03, 0x67, 0x6f, 0x82, 0xcc, 0xb0, 0xc5, 0x4d};
     assert_memory_equal(c.b.p + n + 32, maker, 8);
+    uncode(&c);
+}
+
+/* What an earlier version stored is read, and changed in place where that has a meaning. */
+static void test_format_1(void **state)
+{
+    (void)state;
+    struct al_doc d = sample();
+    struct coded c;
+    struct al_buf old;
+    struct al_doc got;
+    struct al_err err;
+    d.media_type = AL_STR("");
+    d.redactions = 0;
+    code(&c, &d);
+    size_t gap = al_str_find(al_buf_view(&c.b), AL_STR("emb-1"), 0) + 5;
+    al_buf_init(&old, NULL, 0);
+    al_buf_char(&old, 1);
+    al_buf_add(&old, c.b.p + 1, 72);
+    al_buf_add(&old, c.b.p + 81, gap - 81);
+    al_buf_add(&old, c.b.p + gap + 2, c.b.n - gap - 2);
+    AL_CHECK_OK(al_doc_decode(al_buf_view(&old), &c.a, &got, &err), err);
+    d.revision = 1;
+    assert_attributes(&got, &d);
+    assert_true(al_str_eq(got.body, d.body));
+    al_doc_patch(old.p, &(struct al_doc_head){.docno = 5, .created_ms = 6, .revision = 8});
+    AL_CHECK_OK(al_doc_decode(al_buf_view(&old), &c.a, &got, &err), err);
+    assert_int_equal(got.docno, 5);
+    assert_int_equal(got.revision, 1);
+    assert_int_equal(got.visibility, d.visibility);
+    al_buf_fini(&old);
     uncode(&c);
 }
 
@@ -189,7 +231,7 @@ static void test_changed_bytes_never_crash(void **state)
             al_arena_reset(&c.a);
         }
     }
-    c.b.p[0] = 2;
+    c.b.p[0] = 3;
     struct al_doc got;
     struct al_err err;
     assert_int_equal(al_doc_decode(al_buf_view(&c.b), &c.a, &got, &err), AL_FAILED_PRECONDITION);
@@ -209,11 +251,13 @@ static void test_head(void **state)
     AL_CHECK_OK(al_doc_peek(al_buf_view(&c.b), &h, &err), err);
     assert_int_equal(h.docno, d.docno);
     assert_int_equal(h.n_chunks, 3);
-    al_doc_patch(c.b.p, 5, 6, 7);
+    al_doc_patch(
+        c.b.p, &(struct al_doc_head){.docno = 5, .created_ms = 6, .updated_ms = 7, .revision = 8});
     AL_CHECK_OK(al_doc_peek(al_buf_view(&c.b), &other, &err), err);
     assert_int_equal(other.docno, 5);
     assert_int_equal(other.created_ms, 6);
     assert_int_equal(other.updated_ms, 7);
+    assert_int_equal(other.revision, 8);
     assert_memory_equal(other.content_hash, d.content_hash, 32);
     assert_int_equal(other.maker, h.maker);
     uncode(&c);
@@ -324,6 +368,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_golden_bytes),
+        cmocka_unit_test(test_format_1),
         cmocka_unit_test(test_every_truncation_is_refused),
         cmocka_unit_test(test_changed_bytes_never_crash),
         cmocka_unit_test(test_head),

@@ -8,7 +8,7 @@
 #include "airlore/filter.h"
 #include "version.h"
 
-#define AL_FILTER_BYTES_MAX 4096u
+#define AL_FILTER_BYTES_MAX 8192u
 #define AL_FILTER_TERMS_MAX 64u
 #define AL_FILTER_DEPTH_MAX 16u
 

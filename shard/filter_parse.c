@@ -27,21 +27,29 @@ struct value {
 static const struct {
     const char *name;
     enum al_filter_field field;
+    const char *key; /* of the metadata */
 } fields[] = {
-    {"id", AL_FIELD_ID},
-    {"kind", AL_FIELD_KIND},
-    {"title", AL_FIELD_TITLE},
-    {"url", AL_FIELD_URL},
-    {"version", AL_FIELD_VERSION},
-    {"lang", AL_FIELD_LANG},
-    {"source", AL_FIELD_SOURCE},
-    {"team", AL_FIELD_TEAM},
-    {"deployment", AL_FIELD_DEPLOYMENT},
-    {"scope", AL_FIELD_SCOPE},
-    {"tags", AL_FIELD_TAGS},
-    {"created", AL_FIELD_CREATED},
-    {"updated", AL_FIELD_UPDATED},
-    {"airflow", AL_FIELD_AIRFLOW},
+    {"id", AL_FIELD_ID, NULL},
+    {"kind", AL_FIELD_KIND, NULL},
+    {"title", AL_FIELD_TITLE, NULL},
+    {"url", AL_FIELD_URL, NULL},
+    {"version", AL_FIELD_VERSION, NULL},
+    {"lang", AL_FIELD_LANG, NULL},
+    {"language", AL_FIELD_LANG, NULL},
+    {"source", AL_FIELD_SOURCE, NULL},
+    {"team", AL_FIELD_TEAM, NULL},
+    {"deployment", AL_FIELD_DEPLOYMENT, NULL},
+    {"scope", AL_FIELD_SCOPE, NULL},
+    {"tags", AL_FIELD_TAGS, NULL},
+    {"topics", AL_FIELD_TAGS, NULL}, /* what was found in a text is among its tags */
+    {"created", AL_FIELD_CREATED, NULL},
+    {"create_time", AL_FIELD_CREATED, NULL},
+    {"updated", AL_FIELD_UPDATED, NULL},
+    {"update_time", AL_FIELD_UPDATED, NULL},
+    {"airflow", AL_FIELD_AIRFLOW, NULL},
+    {"author", AL_FIELD_META, "author"},
+    {"operators", AL_FIELD_META, "operators"},
+    {"quality", AL_FIELD_META, "quality"},
 };
 
 /* Columns count characters from 1. */
@@ -180,8 +188,8 @@ static enum al_code take_meta_key(struct parser *p, struct al_str *ret)
 static enum al_code take_field(struct parser *p, struct al_filter_term *t)
 {
     static const char expected[] =
-        "a field (id, kind, title, url, version, lang, source, team, deployment, scope, tags, "
-        "created, updated, airflow, metadata.<key>)";
+        "a field (id, kind, title, url, version, language, source, team, deployment, scope, tags, "
+        "topics, author, operators, quality, create_time, update_time, airflow, metadata.<key>)";
     (void)peek(p);
     size_t start = p->at;
     while (p->at < p->text.n && is_name_char(p->text.p[p->at]))
@@ -198,6 +206,8 @@ static enum al_code take_field(struct parser *p, struct al_filter_term *t)
     for (size_t i = 0; i < AL_ARRAY_LEN(fields); i++) {
         if (al_str_is(name, fields[i].name)) {
             t->field = fields[i].field;
+            if (fields[i].key)
+                t->key = al_str_c(fields[i].key);
             return AL_OK;
         }
     }

@@ -16,8 +16,9 @@ struct al_overlay_item {
     enum al_family family;
     struct al_str key;
     bool present;
-    uint64_t version; /* log index of the last change */
-    struct al_doc_head head;
+    uint64_t version;        /* log index of the last change */
+    struct al_doc_head head; /* of the last version, also of one that is deleted */
+    uint64_t deleted_by;     /* log index of the entry that deleted it; 0: none of this group */
     const void *request;
 };
 

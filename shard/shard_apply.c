@@ -150,13 +150,19 @@ static enum al_code insert_doc(struct al_apply *x, uint64_t docno, const struct 
                                const struct al_doc *d, struct al_overlay_item *item,
                                struct al_err *err)
 {
-    uint64_t created = d->created_ms ? d->created_ms : x->time_ms;
-    if (item->present)
-        created = item->head.created_ms;
+    struct al_doc_head head = {.docno = docno,
+                               .created_ms = d->created_ms ? d->created_ms : x->time_ms,
+                               .updated_ms = d->updated_ms ? d->updated_ms : x->time_ms,
+                               .revision = 1};
+    /* deleted by this very entry: it is stored anew, not another one */
+    if (item->present || item->deleted_by == x->index) {
+        head.created_ms = item->head.created_ms;
+        head.revision = item->head.revision + 1;
+    }
     struct al_str bytes = {0};
     AL_TRY(al_arena_str(&x->a, op->value, &bytes, err));
     char *p = (char *)(uintptr_t)bytes.p;
-    al_doc_patch(p, docno, created, d->updated_ms ? d->updated_ms : x->time_ms);
+    al_doc_patch(p, &head);
     x->store->ops->batch_put(x->batch, AL_FAMILY_DOC, item->key, bytes);
     AL_TRY(put_chunk_row(x, docno, op, d->id, err));
     AL_TRY(al_shard_count(x->s, op->space, 1, (int64_t)op->n_chunks, err));
@@ -221,6 +227,7 @@ static enum al_code delete_doc(struct al_apply *x, const struct al_entry_op *op,
         .space = op->space, .removes = true, .old_docno = item->head.docno};
     AL_TRY(list_change(x, gone, err));
     item->present = false;
+    item->deleted_by = x->index;
     *ret = AL_OUTCOME_DELETED;
     return AL_OK;
 }

@@ -305,8 +305,9 @@ static enum al_code check_behind(struct al_shard *s, struct al_err *err)
 {
     uint64_t rows = al_segset_growing_rows(s->segs);
     if (s->has_upkeep && rows > 2ull * BEHIND_FACTOR * s->opt.seal_rows)
-        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "QUEUE_FULL",
-                         "shard: %" PRIu64 " chunks wait to be sealed", rows);
+        return al_err_retry_after(err, AL_SHARD_RETRY_SEAL_MS,
+                                  AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "QUEUE_FULL",
+                                            "shard: %" PRIu64 " chunks wait to be sealed", rows));
     return AL_OK;
 }
 

@@ -31,6 +31,8 @@
 
 #define AL_SHARD_QUEUE_MAX 1024u /* writes waiting */
 #define AL_SHARD_QUEUE_BYTES_MAX (128u << 20)
+#define AL_SHARD_RETRY_MS 100u /* told to who finds the queue full */
+#define AL_SHARD_RETRY_SEAL_MS 1000u
 #define AL_SHARD_GROUP_MAX 256u             /* writes of one batch */
 #define AL_SHARD_GROUP_BYTES_MAX (8u << 20) /* a group closes at it; one write may be larger */
 #define AL_SHARD_GROUP_ARENA_BYTES (512u << 20)

@@ -36,7 +36,12 @@ enum al_code al_shard_stats(struct al_shard *s, const uint32_t *spaces, size_t n
 {
     AL_TRY(al_shard_check_open(s, err));
     AL_TRY(check_spaces(spaces, n_spaces, err));
-    return al_segset_stats(s->segs, spaces, n_spaces, terms, n_terms, a, ret, err);
+    pthread_mutex_lock(&s->lock);
+    uint64_t applied = s->applied; /* before: the segments have at least this */
+    pthread_mutex_unlock(&s->lock);
+    AL_TRY(al_segset_stats(s->segs, spaces, n_spaces, terms, n_terms, a, ret, err));
+    ret->applied_index = applied;
+    return AL_OK;
 }
 
 enum al_code al_shard_legs(struct al_shard *s, const struct al_leg_query *q, struct al_arena *a,

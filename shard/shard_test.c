@@ -336,6 +336,48 @@ static void test_created_time_is_kept(void **state)
     teardown(&f);
 }
 
+static uint64_t revision_of(struct fx *f, const char *id)
+{
+    struct al_doc got;
+    struct al_err err;
+    AL_CHECK_OK(al_shard_get_doc(f->s, FX_SPACE, al_str_c(id), false, &f->a, &got, &err), err);
+    return got.revision;
+}
+
+/* Times it was stored: grows with every version, is kept on disk, begins anew with another document
+ * of that name. */
+static void test_revisions(void **state)
+{
+    (void)state;
+    static const uint8_t no_write_id[16];
+    struct fx f;
+    struct al_err err;
+    struct al_write_result r;
+    setup(&f, stores[1]);
+    assert_int_equal(fx_put(f.s, &f.a, "t", 1, 1), AL_OUTCOME_INSERTED);
+    assert_int_equal(revision_of(&f, "t"), 1);
+    assert_int_equal(fx_put(f.s, &f.a, "t", 1, 1), AL_OUTCOME_SKIPPED);
+    assert_int_equal(revision_of(&f, "t"), 1);
+    assert_int_equal(fx_put(f.s, &f.a, "t", 2, 1), AL_OUTCOME_UPDATED);
+    reopen(&f);
+    assert_int_equal(fx_put(f.s, &f.a, "t", 3, 1), AL_OUTCOME_UPDATED);
+    assert_int_equal(revision_of(&f, "t"), 3);
+    /* deleted and put by one entry: stored once more, by force */
+    struct al_doc d = fx_doc(&f.a, "t", 3, 1);
+    d.revision = 77; /* what the writer says does not count */
+    struct al_op force[] = {
+        {.kind = AL_OP_DELETE_DOC, .space = FX_SPACE, .id = AL_STR("t")},
+        {.kind = AL_OP_PUT_DOC, .doc = &d},
+    };
+    AL_CHECK_OK(al_shard_write(f.s, force, 2, no_write_id, AL_DEADLINE_NONE, &f.a, &r, &err), err);
+    assert_int_equal(revision_of(&f, "t"), 4);
+    assert_int_equal(fx_delete(f.s, &f.a, "t"), AL_OUTCOME_DELETED);
+    assert_int_equal(fx_put(f.s, &f.a, "t", 4, 1), AL_OUTCOME_INSERTED);
+    assert_int_equal(revision_of(&f, "t"), 1);
+    fx_verify(f.s);
+    teardown(&f);
+}
+
 static void test_bad_input_is_refused(void **state)
 {
     (void)state;
@@ -649,6 +691,7 @@ int main(void)
         cmocka_unit_test(test_list_pages),
         cmocka_unit_test(test_write_ids_repeat_the_first_answer),
         cmocka_unit_test(test_created_time_is_kept),
+        cmocka_unit_test(test_revisions),
         cmocka_unit_test(test_bad_input_is_refused),
         cmocka_unit_test(test_what_was_opened_must_fit),
         cmocka_unit_test(test_another_embedder_makes_stale_documents),

@@ -59,8 +59,10 @@ static enum al_code enqueue(struct al_shard *s, struct al_write_req *r, struct a
                          s->opt.id.v, s->why);
     } else if (s->n_queued >= AL_SHARD_QUEUE_MAX ||
                (s->n_queued && s->queued_bytes + r->entry.n > AL_SHARD_QUEUE_BYTES_MAX)) {
-        code = AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "QUEUE_FULL",
-                         "shard %u: %zu writes are waiting", s->opt.id.v, s->n_queued);
+        code = al_err_retry_after(err, AL_SHARD_RETRY_MS,
+                                  AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "QUEUE_FULL",
+                                            "shard %u: %zu writes are waiting", s->opt.id.v,
+                                            s->n_queued));
     } else {
         if (s->queue_tail)
             s->queue_tail->next = r;

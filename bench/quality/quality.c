@@ -118,7 +118,7 @@ static enum al_code run_query(void *u, const json_t *row, struct al_err *err)
                          .spaces = &space,
                          .n_spaces = 1,
                          .deadline_ns = AL_DEADLINE_NONE};
-    struct al_query_context ctx = {&b->router, b->embedder};
+    struct al_query_context ctx = {&b->router, b->embedder, NULL};
     struct al_query_result r = {0};
     uint64_t start = al_clock_mono_ns(al_clock_system());
     enum al_code c = al_query_run(&ctx, &q, &a, &r, err);

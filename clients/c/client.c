@@ -91,6 +91,25 @@ static uint64_t ms_left(uint64_t deadline_ns)
     return now >= deadline_ns ? 0 : (deadline_ns - now) / 1000000u + 1;
 }
 
+/* What a failed attempt says about the next one. */
+enum verdict { GIVE_UP, TRY_AGAIN, WAIT_AS_TOLD };
+
+/* Was it turned away before anything was done? Then even what may not be repeated may come again.
+ */
+static bool is_turned_away(const struct al_err *e)
+{
+    return strcmp(e->reason, "RATE_LIMITED") == 0;
+}
+
+static enum verdict judge(const struct al_client_call *call, const struct al_err *e)
+{
+    if (e->code == AL_RESOURCE_EXHAUSTED && e->retry_after_ms &&
+        (call->repeatable || is_turned_away(e)))
+        return WAIT_AS_TOLD;
+    bool is_unknown = e->code == AL_UNKNOWN && strcmp(e->reason, "OUTCOME_UNKNOWN") == 0;
+    return call->repeatable && (e->code == AL_UNAVAILABLE || is_unknown) ? TRY_AGAIN : GIVE_UP;
+}
+
 enum al_code al_client_call(struct al_client *c, const struct al_client_call *call,
                             struct al_arena *a, ProtobufCMessage **ret, struct al_err *err)
 {
@@ -106,12 +125,21 @@ enum al_code al_client_call(struct al_client *c, const struct al_client_call *ca
         r.timeout_ms = ms_left(deadline);
         if (r.timeout_ms == 0)
             r.timeout_ms = 1;
-        enum al_code code = al_rpc_unary(c->channel, &r, a, ret, err);
-        if (code != AL_UNAVAILABLE || !call->repeatable)
-            return code;
+        struct al_err e = {.code = AL_OK};
+        enum al_code code = al_rpc_unary(c->channel, &r, a, ret, &e);
+        if (code == AL_OK)
+            return AL_OK;
+        enum verdict v = judge(call, &e);
         uint64_t wait = pause / 2 + al_random_below(al_random_system(), pause / 2 + 1);
-        if (ms_left(deadline) <= wait || ms_left(retry_until) <= wait)
+        if (v == WAIT_AS_TOLD) /* and a little: not all that were told the same at once */
+            wait = e.retry_after_ms + al_random_below(al_random_system(), PAUSE_MS_FIRST);
+        bool in_time =
+            ms_left(deadline) > wait && (v == WAIT_AS_TOLD || ms_left(retry_until) > wait);
+        if (v == GIVE_UP || !in_time) {
+            if (err)
+                *err = e;
             return code;
+        }
         pause_ms(wait);
     }
 }

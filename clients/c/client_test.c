@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "airlore/clock.h"
 #include "airlore/proto_descriptors.h"
 #include "airlore/rpc_server.h"
 #include "airlore/testing.h"
@@ -13,9 +14,47 @@ static struct {
     char target[64];
     atomic_uint n_calls;
     atomic_uint n_unavailable; /* answers UNAVAILABLE so often before it answers */
+    atomic_uint n_limited;     /* answers RATE_LIMITED so often before it answers */
+    atomic_uint retry_after_ms;
+    atomic_uint n_unknown; /* deletes of unknown outcome before one that is answered */
+    char write_ids[8][64]; /* of those deletes, in order */
     atomic_uint n_present;
     atomic_bool finished;
 } fake;
+
+static bool take_one(atomic_uint *n)
+{
+    if (atomic_load(n) == 0)
+        return false;
+    atomic_fetch_sub(n, 1);
+    return true;
+}
+
+static enum al_code limited(struct al_err *err)
+{
+    return al_err_retry_after(
+        err, atomic_load(&fake.retry_after_ms),
+        AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "RATE_LIMITED", "key: too many"));
+}
+
+static enum al_code delete_item(void *ctx, struct al_rpc_call *call, const ProtobufCMessage *req,
+                                ProtobufCMessage **ret, struct al_err *err)
+{
+    (void)ctx;
+    const Airlore__V1__DeleteItemRequest *r = (const void *)req;
+    unsigned i = atomic_fetch_add(&fake.n_calls, 1);
+    if (i < AL_ARRAY_LEN(fake.write_ids))
+        snprintf(fake.write_ids[i], sizeof fake.write_ids[i], "%s", r->write_id);
+    if (take_one(&fake.n_unknown))
+        return AL_FAIL_R(err, AL_UNKNOWN, "OUTCOME_UNKNOWN", "write: who knows");
+    Airlore__V1__DeleteItemResponse *m = al_arena_alloc(al_rpc_call_arena(call), sizeof *m);
+    if (!m)
+        return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "memory");
+    airlore__v1__delete_item_response__init(m);
+    m->deleted = true;
+    *ret = &m->base;
+    return AL_OK;
+}
 
 static enum al_code search(void *ctx, struct al_rpc_call *call, const ProtobufCMessage *req,
                            ProtobufCMessage **ret, struct al_err *err)
@@ -23,10 +62,10 @@ static enum al_code search(void *ctx, struct al_rpc_call *call, const ProtobufCM
     (void)ctx;
     const Airlore__V1__SearchRequest *r = (const void *)req;
     atomic_fetch_add(&fake.n_calls, 1);
-    if (atomic_load(&fake.n_unavailable) > 0) {
-        atomic_fetch_sub(&fake.n_unavailable, 1);
+    if (take_one(&fake.n_limited))
+        return limited(err);
+    if (take_one(&fake.n_unavailable))
         return AL_FAIL_R(err, AL_UNAVAILABLE, "STARTING", "server: starting");
-    }
     if (strcmp(r->text, "bad") == 0)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FILTER", "filter: position 3: no");
     if (!al_str_is(al_rpc_call_metadata(call, "authorization"), "Bearer al_k_s"))
@@ -52,6 +91,8 @@ static enum al_code create_team(void *ctx, struct al_rpc_call *call, const Proto
 {
     (void)ctx, (void)call, (void)req, (void)ret;
     atomic_fetch_add(&fake.n_calls, 1);
+    if (take_one(&fake.n_limited))
+        return limited(err);
     return AL_FAIL_R(err, AL_UNAVAILABLE, "NO_LEADER", "cluster: no leader");
 }
 
@@ -145,6 +186,7 @@ static int start(void **state)
 {
     (void)state;
     static const struct al_rpc_method knowledge[] = {{.name = "Search", .unary = search},
+                                                     {.name = "DeleteItem", .unary = delete_item},
                                                      {.name = "Ingest", .stream = ingest}};
     static const struct al_rpc_method admin[] = {{.name = "CreateTeam", .unary = create_team},
                                                  {.name = "WatchJob", .stream = watch}};
@@ -155,7 +197,7 @@ static int start(void **state)
     uint16_t port;
     AL_CHECK_OK(al_rpc_server_create(&opt, &fake.server, &err), err);
     AL_CHECK_OK(al_rpc_server_add_service(fake.server, &airlore__v1__knowledge_service__descriptor,
-                                          knowledge, 2, NULL, &err),
+                                          knowledge, 3, NULL, &err),
                 err);
     AL_CHECK_OK(al_rpc_server_add_service(fake.server, &airlore__v1__admin_service__descriptor,
                                           admin, 2, NULL, &err),
@@ -245,6 +287,63 @@ static void test_retries_end(void **state)
     assert_int_equal(search_for(c, "x", &err), AL_UNAVAILABLE);
     assert_in_range(atomic_load(&fake.n_calls), 1, 6);
     atomic_store(&fake.n_unavailable, 0);
+    al_client_destroy(c);
+}
+
+static void test_waits_as_long_as_it_is_told(void **state)
+{
+    (void)state;
+    struct al_client *c = connect_as("al_k_s", 1); /* of the server's own accord, not of retry_ms */
+    struct al_err err = {.code = AL_OK};
+    struct al_arena a;
+    al_arena_init(&a, NULL, 1 << 20);
+    Airlore__V1__CreateTeamRequest r = AIRLORE__V1__CREATE_TEAM_REQUEST__INIT;
+    Airlore__V1__CreateTeamResponse *reply = NULL;
+    atomic_store(&fake.retry_after_ms, 20);
+    atomic_store(&fake.n_limited, 3);
+    uint64_t before = al_clock_mono_ns(al_clock_system());
+    AL_CHECK_OK(search_for(c, "x", &err), err);
+    assert_int_equal(atomic_load(&fake.n_calls), 4);
+    assert_true(al_clock_mono_ns(al_clock_system()) - before >= 60000000u);
+    /* turned away before anything was done: a write too comes again, and fails by its own reason */
+    atomic_store(&fake.n_calls, 0);
+    atomic_store(&fake.n_limited, 1);
+    assert_int_equal(al_client_create_team(c, &r, &a, &reply, &err), AL_UNAVAILABLE);
+    assert_int_equal(atomic_load(&fake.n_calls), 2);
+    /* longer than the call may take: at once, and says how long */
+    atomic_store(&fake.n_calls, 0);
+    atomic_store(&fake.n_limited, 1);
+    atomic_store(&fake.retry_after_ms, 3600000);
+    assert_int_equal(search_for(c, "x", &err), AL_RESOURCE_EXHAUSTED);
+    assert_string_equal(err.reason, "RATE_LIMITED");
+    assert_int_equal(err.retry_after_ms, 3600000);
+    assert_int_equal(atomic_load(&fake.n_calls), 1);
+    al_arena_fini(&a);
+    al_client_destroy(c);
+}
+
+static void test_an_unknown_outcome_is_asked_again_with_the_same_id(void **state)
+{
+    (void)state;
+    struct al_client *c = connect_as("al_k_s", UINT32_MAX);
+    struct al_err err = {.code = AL_OK};
+    struct al_arena a;
+    al_arena_init(&a, NULL, 1 << 20);
+    Airlore__V1__DeleteItemRequest r = AIRLORE__V1__DELETE_ITEM_REQUEST__INIT;
+    Airlore__V1__DeleteItemResponse *reply = NULL;
+    r.write_id = (char *)(uintptr_t) "one-id";
+    atomic_store(&fake.n_unknown, 2);
+    AL_CHECK_OK(al_client_delete_item(c, &r, &a, &reply, &err), err);
+    assert_int_equal(atomic_load(&fake.n_calls), 3);
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(fake.write_ids[i], "one-id");
+    r.write_id = (char *)(uintptr_t) ""; /* nothing makes a repetition safe */
+    atomic_store(&fake.n_calls, 0);
+    atomic_store(&fake.n_unknown, 1);
+    assert_int_equal(al_client_delete_item(c, &r, &a, &reply, &err), AL_UNKNOWN);
+    assert_string_equal(err.reason, "OUTCOME_UNKNOWN");
+    assert_int_equal(atomic_load(&fake.n_calls), 1);
+    al_arena_fini(&a);
     al_client_destroy(c);
 }
 
@@ -478,6 +577,8 @@ int main(void)
         cmocka_unit_test(test_calls_and_errors),
         cmocka_unit_test(test_reads_are_repeated_writes_are_not),
         cmocka_unit_test(test_retries_end),
+        cmocka_unit_test(test_waits_as_long_as_it_is_told),
+        cmocka_unit_test(test_an_unknown_outcome_is_asked_again_with_the_same_id),
         cmocka_unit_test(test_nobody_there),
         cmocka_unit_test(test_bad_options),
         cmocka_unit_test(test_ingest),

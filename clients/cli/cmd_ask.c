@@ -63,6 +63,9 @@ static void put_answer(const struct al_cli *c, const Airlore__V1__AskResponse *r
         puts(r->abstained ? "\nNearest, but no answer:" : "\nSources:");
     for (size_t i = 0; i < r->n_sources; i++)
         put_source(c, r->sources[i]);
+    for (size_t i = 0; i < r->n_missing_shards; i++)
+        al_cli_note(c, "shard %u did not answer: the answer is partial",
+                    r->missing_shards[i]->shard);
 }
 
 int al_cmd_ask(struct al_cli *c)

@@ -66,7 +66,8 @@ static enum al_code read_pages(struct al_cli *c, uint64_t limit, json_t *rows, c
     r.filter = option_text(c, AL_OPT_FILTER);
     r.space = option_text(c, AL_OPT_SPACE);
     r.after_token = option_text(c, AL_OPT_AFTER);
-    r.view = AIRLORE__V1__ITEM_VIEW__ITEM_VIEW_BASIC;
+    r.view = c->args.value[AL_OPT_TEXT] ? AIRLORE__V1__ITEM_VIEW__ITEM_VIEW_FULL
+                                        : AIRLORE__V1__ITEM_VIEW__ITEM_VIEW_BASIC;
     for (;;) {
         uint64_t left = limit ? limit - json_array_size(rows) : 1000;
         r.page_size = (int32_t)(left > 1000 ? 1000 : left);
@@ -83,6 +84,24 @@ static enum al_code read_pages(struct al_cli *c, uint64_t limit, json_t *rows, c
         *more = r.page_token;
         if (!r.page_token[0] || (limit && json_array_size(rows) >= limit))
             return AL_OK;
+    }
+}
+
+/* Each item under its id. */
+static void put_texts(const struct al_cli *c, const json_t *rows)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(rows, i, row)
+    {
+        printf("%s%s== ", i ? "\n" : "", al_cli_style_on(c->term.out_colour, AL_STYLE_CYAN));
+        al_cli_put(stdout, al_str_c(json_string_value(json_object_get(row, "id"))));
+        printf("%s\n", al_cli_style_on(c->term.out_colour, AL_STYLE_PLAIN));
+        const char *text = json_string_value(json_object_get(row, "text"));
+        if (text && text[0])
+            al_cli_put_wrapped(stdout, al_str_c(text), (size_t)c->term.width, 0);
+        else
+            al_cli_note(c, "too large for a list; to see it: airlore get ID");
     }
 }
 
@@ -117,7 +136,10 @@ int al_cmd_list(struct al_cli *c)
         al_cli_json_print(stdout, doc);
         return AL_EXIT_DONE;
     }
-    al_cli_table(stdout, rows, columns, AL_ARRAY_LEN(columns), c->term.out_colour);
+    if (c->args.value[AL_OPT_TEXT])
+        put_texts(c, rows);
+    else
+        al_cli_table(stdout, rows, columns, AL_ARRAY_LEN(columns), c->term.out_colour);
     if (more[0])
         al_cli_note(c, "there are more: --limit N, 0 for all");
     json_decref(rows);

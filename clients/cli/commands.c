@@ -57,7 +57,7 @@ const struct al_cli_command al_cli_commands[] = {
      "list items",
      NULL,
      al_cmd_list,
-     {AL_OPT_FILTER, AL_OPT_SPACE, AL_OPT_LIMIT, AL_OPT_AFTER}},
+     {AL_OPT_FILTER, AL_OPT_SPACE, AL_OPT_LIMIT, AL_OPT_AFTER, AL_OPT_TEXT}},
     {"delete",
      "ID ... | --filter FILTER",
      "delete items by id, or all that match a filter",

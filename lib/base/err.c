@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RETRY_MS_MAX (7u * 24 * 60 * 60 * 1000)
+
 const char *al_code_name(enum al_code code)
 {
     switch (code) {
@@ -36,8 +38,16 @@ enum al_code al_err_set(struct al_err *err, enum al_code code, const char *reaso
     memcpy(err->msg, text, sizeof text);
     err->code = code;
     err->vendor = 0;
+    err->retry_after_ms = 0;
     err->reason = reason ? reason : al_code_name(code);
     err->site = site;
+    return code;
+}
+
+enum al_code al_err_retry_after(struct al_err *err, uint64_t ms, enum al_code code)
+{
+    if (err)
+        err->retry_after_ms = ms > RETRY_MS_MAX ? RETRY_MS_MAX : ms ? (uint32_t)ms : 1;
     return code;
 }
 

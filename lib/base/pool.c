@@ -9,6 +9,7 @@
 #define THREADS_MAX 1024u
 #define QUEUE_MAX (1024u * 1024u)
 #define NAME_MAX_CHARS 12u
+#define RETRY_MS 100u /* told to who finds the queue full */
 
 struct task {
     void (*fn)(void *u);
@@ -164,8 +165,9 @@ enum al_code al_pool_submit(struct al_pool *p, void (*fn)(void *u), void *u, str
     if (!is_full)
         return AL_OK;
     al_metric_add(p->refused, 1);
-    return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "QUEUE_FULL", "pool: queue full, %u tasks wait",
-                     p->queue_max);
+    return al_err_retry_after(err, RETRY_MS,
+                              AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "QUEUE_FULL",
+                                        "pool: queue full, %u tasks wait", p->queue_max));
 }
 
 void al_pool_close(struct al_pool *p)

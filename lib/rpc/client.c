@@ -336,5 +336,8 @@ enum al_code al_rpc_client_status(const struct al_rpc_client_call *k, struct al_
         return AL_OK;
     struct al_str reason = al_rpc_metadata_find(&k->trailing, AL_STR(AL_RPC_REASON_KEY));
     struct al_str text = al_rpc_slice_view(&k->details);
-    return AL_FAIL_R(err, code, al_rpc_reason_intern(reason), AL_STR_FMT, AL_STR_ARG(text));
+    struct al_str retry = al_rpc_metadata_find(&k->trailing, AL_STR(AL_RPC_RETRY_KEY));
+    code = AL_FAIL_R(err, code, al_rpc_reason_intern(reason), AL_STR_FMT, AL_STR_ARG(text));
+    uint32_t ms = al_rpc_retry_of(retry);
+    return ms ? al_err_retry_after(err, ms, code) : code;
 }

@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -187,26 +188,31 @@ static void add_metadata(grpc_metadata *md, size_t *n, const char *key, struct a
 
 /* All trailers as slices of ours. */
 static size_t make_trailers(struct al_rpc_call *c, const struct al_err *e,
-                            grpc_metadata md[AL_RPC_TRAILERS_MAX + 3])
+                            grpc_metadata md[AL_RPC_TRAILERS_MAX + 4])
 {
     size_t n = 0;
     for (size_t i = 0; i < c->n_trailers; i++)
         add_metadata(md, &n, c->trailers[i].key, c->trailers[i].value);
     if (!e)
         return n;
+    char retry[12];
     char details[AL_RPC_DETAILS_MAX];
     size_t details_bytes = al_rpc_status_details(e, details);
     add_metadata(md, &n, AL_RPC_REASON_KEY,
                  al_str_c(e->reason ? e->reason : al_code_name(e->code)));
     add_metadata(md, &n, AL_RPC_DETAILS_KEY, (struct al_str){details, details_bytes});
     add_metadata(md, &n, AL_RPC_REQUEST_ID_KEY, al_str_c(al_rpc_call_request_id(c)));
+    if (e->retry_after_ms) {
+        snprintf(retry, sizeof retry, "%" PRIu32, e->retry_after_ms);
+        add_metadata(md, &n, AL_RPC_RETRY_KEY, al_str_c(retry));
+    }
     return n;
 }
 
 void al_rpc_call_finish(struct al_rpc_call *c, grpc_byte_buffer *reply, const struct al_err *e)
 {
     grpc_op ops[3];
-    grpc_metadata md[AL_RPC_TRAILERS_MAX + 3];
+    grpc_metadata md[AL_RPC_TRAILERS_MAX + 4];
     memset(ops, 0, sizeof ops);
     c->code = e ? e->code : AL_OK;
     c->reply = reply;
@@ -315,8 +321,10 @@ static enum al_code admit(struct al_rpc_call *c, uint32_t n_active, struct al_er
     if (!is_system && atomic_load(&s->is_draining))
         return AL_FAIL_R(err, AL_UNAVAILABLE, "SHUTTING_DOWN", "server: is going down");
     if (n_active > s->opt.calls_max)
-        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "QUEUE_FULL",
-                         "server: %u calls at once are allowed", s->opt.calls_max);
+        return al_err_retry_after(err, AL_RPC_RETRY_CALLS_MS,
+                                  AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "QUEUE_FULL",
+                                            "server: %u calls at once are allowed",
+                                            s->opt.calls_max));
     c->is_admitted = true;  /* on_done is due, whatever comes now */
     if (s->opt.hooks.admit) /* first: what is not there is not told to strangers */
         AL_TRY(s->opt.hooks.admit(s->opt.hooks.ctx, c, err));

@@ -20,6 +20,8 @@
 #include "runtime.h"
 
 #define AL_RPC_TRAILERS_MAX 16u
+#define AL_RPC_RETRY_CALLS_MS 100u /* told to who finds no room */
+#define AL_RPC_RETRY_STREAMS_MS 1000u
 #define AL_RPC_SYSTEM_THREADS 16u
 #define AL_RPC_HEALTH_MAX 256u
 

@@ -223,8 +223,9 @@ void al_rpc_stream_start(struct al_rpc_call *c)
     struct al_err e = {0};
     enum al_code code;
     if (atomic_fetch_add(counter_of(c), 1) >= max)
-        code = AL_FAIL_R(&e, AL_RESOURCE_EXHAUSTED, "QUEUE_FULL",
-                         "server: %u streams at once are allowed", max);
+        code = al_err_retry_after(&e, AL_RPC_RETRY_STREAMS_MS,
+                                  AL_FAIL_R(&e, AL_RESOURCE_EXHAUSTED, "QUEUE_FULL",
+                                            "server: %u streams at once are allowed", max));
     else
         code = al_pool_submit(c->method->is_system ? s->system_pool : s->stream_pool, run_stream, c,
                               &e);

@@ -1,7 +1,11 @@
 #include "status.h"
 
+#include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
+
+#define RETRY_MS_MAX (7u * 24 * 60 * 60 * 1000)
 
 #define AL_RPC_ASSERT_CODE(name_, number_) \
     _Static_assert((int)AL_##name_ == (int)GRPC_STATUS_##name_, "codes are those of gRPC");
@@ -62,6 +66,18 @@ struct al_str al_rpc_status_message(const struct al_err *e,
     return s;
 }
 
+/* An entry of ErrorInfo.metadata. */
+static void put_fact(struct out *info, const char *key, uint32_t value)
+{
+    char text[12];
+    char entry_buf[64];
+    struct out entry = {entry_buf, 0, sizeof entry_buf};
+    snprintf(text, sizeof text, "%" PRIu32, value);
+    put_field(&entry, 1, al_str_c(key));
+    put_field(&entry, 2, al_str_c(text));
+    put_field(info, 3, (struct al_str){entry.p, entry.n});
+}
+
 size_t al_rpc_status_details(const struct al_err *e, char buf[AL_RPC_DETAILS_MAX])
 {
     char info_buf[160];
@@ -71,6 +87,8 @@ size_t al_rpc_status_details(const struct al_err *e, char buf[AL_RPC_DETAILS_MAX
     struct out info = {info_buf, 0, sizeof info_buf};
     put_field(&info, 1, al_str_sub(reason, 0, 63));
     put_field(&info, 2, AL_STR("airlore"));
+    if (e->retry_after_ms)
+        put_fact(&info, "retry_after_ms", e->retry_after_ms);
     struct out any = {any_buf, 0, sizeof any_buf};
     put_field(&any, 1, AL_STR("type.googleapis.com/google.rpc.ErrorInfo"));
     put_field(&any, 2, (struct al_str){info.p, info.n});
@@ -85,6 +103,12 @@ size_t al_rpc_status_details(const struct al_err *e, char buf[AL_RPC_DETAILS_MAX
 enum al_code al_rpc_code_of(int status)
 {
     return status >= AL_OK && status <= AL_UNAUTHENTICATED ? (enum al_code)status : AL_UNKNOWN;
+}
+
+uint32_t al_rpc_retry_of(struct al_str value)
+{
+    uint64_t ms = 0;
+    return value.p && al_str_u64(value, &ms) && ms <= RETRY_MS_MAX ? (uint32_t)ms : 0;
 }
 
 #define REASONS_MAX 256u

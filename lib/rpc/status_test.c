@@ -17,6 +17,36 @@ static void test_details(void **state)
     assert_memory_equal(buf, want, n);
 }
 
+static void test_details_say_when_to_come_again(void **state)
+{
+    (void)state;
+    struct al_err e = {0};
+    assert_int_equal(
+        al_err_retry_after(&e, 1500,
+                           AL_FAIL_R(&e, AL_RESOURCE_EXHAUSTED, "RATE_LIMITED", "too many")),
+        AL_RESOURCE_EXHAUSTED);
+    char buf[AL_RPC_DETAILS_MAX];
+    size_t n = al_rpc_status_details(&e, buf);
+    assert_true(al_str_find((struct al_str){buf, n},
+                            AL_STR("\x0a\x0eretry_after_ms\x12\x04"
+                                   "1500"),
+                            0) != SIZE_MAX);
+    (void)AL_FAIL(&e, AL_INTERNAL, "another"); /* what an earlier error said is gone */
+    assert_int_equal(e.retry_after_ms, 0);
+}
+
+static void test_retry_trailer(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint32_t ms;
+    } cases[] = {{"1500", 1500}, {"0", 0}, {"", 0}, {"-3", 0}, {"99999999999", 0}, {"7 days", 0}};
+    for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++)
+        assert_int_equal(al_rpc_retry_of(al_str_c(cases[i].text)), cases[i].ms);
+    assert_int_equal(al_rpc_retry_of((struct al_str){0}), 0);
+}
+
 static void test_details_of_the_largest_error(void **state)
 {
     (void)state;
@@ -26,6 +56,8 @@ static void test_details_of_the_largest_error(void **state)
     memset(e.msg, 'm', sizeof e.msg - 1);
     e.reason = reason;
     char buf[AL_RPC_DETAILS_MAX];
+    assert_in_range(al_rpc_status_details(&e, buf), 300, AL_RPC_DETAILS_MAX);
+    e.retry_after_ms = UINT32_MAX;
     assert_in_range(al_rpc_status_details(&e, buf), 300, AL_RPC_DETAILS_MAX);
     e.reason = NULL;
     assert_in_range(al_rpc_status_details(&e, buf), 280, AL_RPC_DETAILS_MAX);
@@ -82,8 +114,12 @@ static void test_reasons(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_details),         cmocka_unit_test(test_details_of_the_largest_error),
-        cmocka_unit_test(test_message_is_utf8), cmocka_unit_test(test_codes),
+        cmocka_unit_test(test_details),
+        cmocka_unit_test(test_details_say_when_to_come_again),
+        cmocka_unit_test(test_retry_trailer),
+        cmocka_unit_test(test_details_of_the_largest_error),
+        cmocka_unit_test(test_message_is_utf8),
+        cmocka_unit_test(test_codes),
         cmocka_unit_test(test_reasons),
     };
     return cmocka_run_group_tests_name("rpc.status", tests, NULL, NULL);

@@ -18,6 +18,7 @@
 
 /* Analyzers kept for reuse. */
 #define POOL_KEEP_MAX 64u
+#define PAIR_WORDS (65536u / 64u)
 
 struct stem_slot {
     uint8_t word_n;
@@ -41,6 +42,7 @@ struct scan {
     void (*visit)(void *u, const struct al_term *t);
     void *u;
     struct al_term term;
+    const uint64_t *wanted; /* bits by the first two bytes of terms; NULL: all are */
 };
 
 static struct {
@@ -128,6 +130,27 @@ static bool is_digit(unsigned char c)
 static bool is_word(unsigned char c)
 {
     return is_lower(c) || is_upper(c) || is_digit(c) || c == '_';
+}
+
+static unsigned char lower_of(unsigned char c)
+{
+    return is_upper(c) ? c + 32 : c;
+}
+
+/* Bit of a term that begins with these bytes; a term of one byte stands for all second ones. */
+static size_t pair_bit(unsigned char first, unsigned char second)
+{
+    return (size_t)first << 8 | second;
+}
+
+/* May the term of the ASCII text p[0..n), n > 0, be wanted? Stemming keeps the first byte, and the
+ * second but for a y that becomes i (dying: die). */
+static bool may_be_wanted(const struct scan *s, const char *p, size_t n)
+{
+    if (!s->wanted)
+        return true;
+    size_t bit = pair_bit(lower_of((unsigned char)p[0]), n > 1 ? lower_of((unsigned char)p[1]) : 0);
+    return s->wanted[bit / 64] >> bit % 64 & 1;
 }
 
 static void emit(struct scan *s, const char *p, size_t n)
@@ -239,12 +262,14 @@ static void ascii_part(struct scan *s, const char *p, size_t n)
     if (i == n)
         return;
     size_t e = piece_end(p, i, n);
-    if (skip_under(p, e, n) < n)
+    if (skip_under(p, e, n) < n && may_be_wanted(s, p, n))
         emit(s, buf, lower_copy(p, n, buf));
     while (i < n) {
         e = piece_end(p, i, n);
-        size_t m = lower_copy(p + i, e - i, buf);
-        emit_piece(s, buf, m, m == e - i);
+        if (may_be_wanted(s, p + i, e - i)) {
+            size_t m = lower_copy(p + i, e - i, buf);
+            emit_piece(s, buf, m, m == e - i);
+        }
         i = skip_under(p, e, n);
     }
 }
@@ -260,7 +285,7 @@ static bool is_number(const char *p, size_t n)
 static void ascii_token(struct scan *s, const char *p, size_t n)
 {
     const char *dot = memchr(p, '.', n);
-    if (dot && !is_number(p, n)) {
+    if (dot && !is_number(p, n) && may_be_wanted(s, p, n)) {
         char buf[AL_TERM_BYTES_MAX];
         emit(s, buf, lower_copy(p, n, buf));
     }
@@ -563,17 +588,73 @@ static void wide_char(struct scan *s, size_t *i)
     *i = next;
 }
 
+/* At text[i], ASCII, nothing that would make the token before it longer. */
+static bool ends_token(struct al_str text, size_t i)
+{
+    if (i < text.n && text.p[i] == '.')
+        i++;
+    return i >= text.n || ((unsigned char)text.p[i] < 0x80 && !is_word((unsigned char)text.p[i]));
+}
+
+/* Most tokens are one plain word: pass over it here if it cannot be wanted. */
+static bool pass_over(struct scan *s, size_t *i)
+{
+    struct al_str text = s->text;
+    size_t end = *i + 1;
+    if (is_digit((unsigned char)text.p[*i]) || text.p[*i] == '_')
+        return false;
+    while (end < text.n && is_lower((unsigned char)text.p[end]))
+        end++;
+    if (!ends_token(text, end) || may_be_wanted(s, text.p + *i, end - *i))
+        return false;
+    s->term.position++;
+    *i = end;
+    return true;
+}
+
+static void scan_text(struct scan *s)
+{
+    for (size_t i = 0; i < s->text.n;) {
+        unsigned char c = (unsigned char)s->text.p[i];
+        if (c >= 0x80)
+            wide_char(s, &i);
+        else if (!is_word(c))
+            i++;
+        else if (!s->wanted || !pass_over(s, &i))
+            latin_token(s, &i);
+    }
+}
+
 void al_analyzer_run(struct al_analyzer *a, struct al_str text,
                      void (*visit)(void *u, const struct al_term *t), void *u)
 {
     struct scan s = {.a = a, .text = text, .visit = visit, .u = u};
-    for (size_t i = 0; i < text.n;) {
-        unsigned char c = (unsigned char)text.p[i];
-        if (c >= 0x80)
-            wide_char(&s, &i);
-        else if (is_word(c))
-            latin_token(&s, &i);
-        else
-            i++;
+    scan_text(&s);
+}
+
+static void want(uint64_t *bits, unsigned char first, unsigned char second)
+{
+    size_t bit = pair_bit(first, second);
+    bits[bit / 64] |= (uint64_t)1 << bit % 64;
+}
+
+void al_analyzer_find(struct al_analyzer *a, struct al_str text, const struct al_str *wanted,
+                      size_t n_wanted, void (*visit)(void *u, const struct al_term *t), void *u)
+{
+    uint64_t bits[PAIR_WORDS] = {0};
+    struct scan s = {.a = a, .text = text, .visit = visit, .u = u, .wanted = bits};
+    for (size_t i = 0; i < n_wanted; i++) {
+        if (wanted[i].n == 0)
+            continue;
+        unsigned char first = (unsigned char)wanted[i].p[0];
+        if (wanted[i].n == 1) {
+            for (unsigned second = 0; second < 256; second++)
+                want(bits, first, (unsigned char)second);
+            continue;
+        }
+        want(bits, first, (unsigned char)wanted[i].p[1]);
+        if (wanted[i].p[1] == 'i')
+            want(bits, first, 'y');
     }
+    scan_text(&s);
 }

@@ -1,6 +1,7 @@
 /* Any bytes to the analyzer and the snippet maker: terms and spans stay inside the text. */
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "airlore/analyzer.h"
 #include "airlore/snippet.h"
@@ -20,6 +21,52 @@ static void check(void *u, const struct al_term *t)
     AL_ASSERT(t->position >= s->position);
     AL_ASSERT(al_str_is_utf8(t->term));
     s->position = t->position;
+}
+
+#define KEPT 16u
+
+/* The first terms of a text, and what a visit saw of them. */
+struct kept {
+    char bytes[KEPT][AL_TERM_BYTES_MAX];
+    struct al_str v[KEPT];
+    size_t n;
+    size_t n_seen;
+    uint64_t places;
+};
+
+static void keep(void *u, const struct al_term *t)
+{
+    struct kept *k = u;
+    if (k->n == KEPT)
+        return;
+    memcpy(k->bytes[k->n], t->term.p, t->term.n);
+    k->v[k->n] = (struct al_str){k->bytes[k->n], t->term.n};
+    k->n++;
+}
+
+static void look(void *u, const struct al_term *t)
+{
+    struct kept *k = u;
+    for (size_t i = 0; i < k->n; i++) {
+        if (!al_str_eq(k->v[i], t->term))
+            continue;
+        k->n_seen++;
+        k->places = k->places * 31 + t->start + t->position;
+        return;
+    }
+}
+
+/* What is looked for is found as a visit of all terms finds it. */
+static void check_find(struct al_analyzer *an, struct al_str text)
+{
+    struct kept all = {.n = 0};
+    al_analyzer_run(an, text, keep, &all);
+    struct kept some = all;
+    for (size_t i = 0; i < some.n; i++)
+        some.v[i].p = some.bytes[i];
+    al_analyzer_run(an, text, look, &all);
+    al_analyzer_find(an, text, some.v, some.n, look, &some);
+    AL_ASSERT(some.n_seen == all.n_seen && some.places == all.places);
 }
 
 static void check_snippet(struct al_analyzer *an, struct al_str text)
@@ -49,6 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (al_analyzer_acquire(&a, NULL) != AL_OK)
         return 0;
     al_analyzer_run(a, text, check, &s);
+    check_find(a, text);
     check_snippet(a, text);
     al_analyzer_release(a);
     return 0;

@@ -1,6 +1,7 @@
 #include "airlore/analyzer.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "airlore/testing.h"
@@ -213,6 +214,91 @@ static void *use_pool(void *arg)
     return NULL;
 }
 
+/* What a visit saw of the terms that are wanted. */
+struct found {
+    const struct al_str *wanted;
+    size_t n_wanted;
+    size_t n;
+    uint64_t hash; /* of terms and places, in order */
+};
+
+static void look(void *u, const struct al_term *t)
+{
+    struct found *f = u;
+    for (size_t i = 0; i < f->n_wanted; i++) {
+        if (!al_str_eq(f->wanted[i], t->term))
+            continue;
+        f->n++;
+        f->hash = f->hash * 1099511628211u + t->start;
+        f->hash = f->hash * 1099511628211u + t->end;
+        f->hash = f->hash * 1099511628211u + t->position;
+        for (size_t k = 0; k < t->term.n; k++)
+            f->hash = f->hash * 1099511628211u + (unsigned char)t->term.p[k];
+    }
+}
+
+struct terms {
+    char bytes[4096][AL_TERM_BYTES_MAX];
+    struct al_str v[4096];
+    size_t n;
+};
+
+static void keep_term(void *u, const struct al_term *t)
+{
+    struct terms *x = u;
+    if (x->n == AL_ARRAY_LEN(x->v))
+        return;
+    memcpy(x->bytes[x->n], t->term.p, t->term.n);
+    x->v[x->n] = (struct al_str){x->bytes[x->n], t->term.n};
+    x->n++;
+}
+
+/* Each of the text's terms alone, and all of them: found as a whole visit finds them. */
+static void same_as_run(struct al_analyzer *a, struct al_str text, struct terms *x)
+{
+    x->n = 0;
+    al_analyzer_run(a, text, keep_term, x);
+    for (size_t i = 0; i <= x->n; i++) {
+        struct found all = {.wanted = &x->v[i], .n_wanted = 1};
+        if (i == x->n)
+            all = (struct found){.wanted = x->v, .n_wanted = x->n};
+        struct found some = all;
+        al_analyzer_run(a, text, look, &all);
+        al_analyzer_find(a, text, some.wanted, some.n_wanted, look, &some);
+        if (some.n != all.n || some.hash != all.hash || (x->n && !all.n))
+            fail_msg("term " AL_STR_FMT " of " AL_STR_FMT, AL_STR_ARG(*all.wanted),
+                     AL_STR_ARG(text));
+    }
+}
+
+static void test_find_passes_over_nothing_wanted(void **state)
+{
+    (void)state;
+    static const char *const ends[] = {"",    "y",   "ying", "ies", "ied",  "ied's", "s",   "ss",
+                                       "ed",  "ing", "ly",   "er",  "sses", "ee",    "eed", "ation",
+                                       "Ing", "_x",  ".y",   "1",   "e",    "us",    "ily", "ys"};
+    struct al_analyzer *a = analyzer();
+    struct terms *x = malloc(sizeof *x);
+    assert_non_null(x);
+    for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++)
+        same_as_run(a, al_str_c(cases[i].in), x);
+    for (char first = 'a'; first <= 'z'; first++) {
+        for (char second = 'a'; second <= 'z'; second++) {
+            char text[1024];
+            size_t n = 0;
+            for (size_t e = 0; e < AL_ARRAY_LEN(ends); e++)
+                n += (size_t)snprintf(text + n, sizeof text - n, "%c%s %c%c%s ", first, ends[e],
+                                      first - 32, second, ends[e]);
+            same_as_run(a, (struct al_str){text, n}, x);
+        }
+    }
+    struct found none = {.n_wanted = 0};
+    al_analyzer_find(a, AL_STR("some words"), NULL, 0, look, &none);
+    assert_int_equal(none.n, 0);
+    free(x);
+    al_analyzer_destroy(a);
+}
+
 static void test_pool_serves_threads(void **state)
 {
     (void)state;
@@ -249,6 +335,7 @@ int main(void)
         cmocka_unit_test(test_spans_and_positions),
         cmocka_unit_test(test_long_terms_are_cut_at_characters),
         cmocka_unit_test(test_one_long_line),
+        cmocka_unit_test(test_find_passes_over_nothing_wanted),
         cmocka_unit_test(test_pool_serves_threads),
         cmocka_unit_test(test_memory_faults),
     };

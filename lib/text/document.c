@@ -6,6 +6,7 @@
 #include "doc.h"
 #include "unicode.h"
 
+#define SNIFF_BYTES 1024u
 #define SOURCE_BYTES_MAX (256u << 20)
 
 static const struct {
@@ -43,6 +44,8 @@ static const struct {
       {"notebook", AL_FORMAT_NOTEBOOK},
       {"ipynb", AL_FORMAT_NOTEBOOK},
       {"text/plain", AL_FORMAT_TEXT},
+      {"application/json", AL_FORMAT_TEXT}, /* no reader of its own: as it stands */
+      {"json", AL_FORMAT_TEXT},
       {"text", AL_FORMAT_TEXT},
       {"plain", AL_FORMAT_TEXT},
       {"txt", AL_FORMAT_TEXT},
@@ -94,6 +97,36 @@ enum al_format al_format_of_media_type(struct al_str media_type)
         if (equal_nocase(media_type, media_types[i].name))
             return media_types[i].format;
     return AL_FORMAT_UNKNOWN;
+}
+
+struct al_str al_format_media_type(enum al_format f)
+{
+    for (size_t i = 0; i < AL_ARRAY_LEN(media_types); i++) {
+        if (media_types[i].format == f) /* the first one of a format is the usual one */
+            return al_str_c(media_types[i].name);
+    }
+    return (struct al_str){"", 0};
+}
+
+static bool starts_nocase(struct al_str s, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    return s.n >= n && strncasecmp(s.p, prefix, n) == 0;
+}
+
+enum al_format al_format_of_content(struct al_str bytes)
+{
+    struct al_str head = al_str_sub(bytes, 0, SNIFF_BYTES);
+    if (al_str_starts(head, AL_STR("\xef\xbb\xbf")))
+        head = al_str_sub(head, 3, head.n);
+    head = al_str_trim(head);
+    if (starts_nocase(head, "<!doctype html") || starts_nocase(head, "<html"))
+        return AL_FORMAT_HTML;
+    bool is_object = head.n && head.p[0] == '{';
+    if (is_object && al_str_find(bytes, AL_STR("\"nbformat\""), 0) != SIZE_MAX &&
+        al_str_find(bytes, AL_STR("\"cells\""), 0) != SIZE_MAX)
+        return AL_FORMAT_NOTEBOOK;
+    return AL_FORMAT_TEXT;
 }
 
 static enum al_code no_memory(struct al_err *err)

@@ -65,6 +65,7 @@ static void test_formats_of_names(void **state)
         {"text/x-python", AL_FORMAT_PYTHON},
         {"application/x-ipynb+json", AL_FORMAT_NOTEBOOK},
         {" text/plain ", AL_FORMAT_TEXT},
+        {"application/json", AL_FORMAT_TEXT},
         {"image/png", AL_FORMAT_UNKNOWN},
         {"", AL_FORMAT_UNKNOWN},
     };
@@ -73,6 +74,31 @@ static void test_formats_of_names(void **state)
     for (size_t i = 0; i < AL_ARRAY_LEN(types); i++)
         AL_CHECK(types[i].type,
                  al_format_of_media_type(al_str_c(types[i].type)) == types[i].format);
+}
+
+static void test_formats_of_contents(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *content;
+        enum al_format format;
+    } cases[] = {
+        {"<!DOCTYPE html><p>x", AL_FORMAT_HTML},
+        {"\xEF\xBB\xBF\n <HTML lang=en>", AL_FORMAT_HTML},
+        {"{\"cells\": [], \"nbformat\": 4}", AL_FORMAT_NOTEBOOK},
+        {"{\"cells\": []}", AL_FORMAT_TEXT},
+        {"about <html> and \"nbformat\" and \"cells\"", AL_FORMAT_TEXT},
+        {"# a heading", AL_FORMAT_TEXT},
+        {"", AL_FORMAT_TEXT},
+    };
+    for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++)
+        AL_CHECK(cases[i].content,
+                 al_format_of_content(al_str_c(cases[i].content)) == cases[i].format);
+    static const enum al_format all[] = {AL_FORMAT_TEXT, AL_FORMAT_MARKDOWN, AL_FORMAT_RST,
+                                         AL_FORMAT_HTML, AL_FORMAT_PYTHON,   AL_FORMAT_NOTEBOOK};
+    for (size_t i = 0; i < AL_ARRAY_LEN(all); i++)
+        assert_int_equal(al_format_of_media_type(al_format_media_type(all[i])), all[i]);
+    assert_int_equal(al_format_media_type(AL_FORMAT_UNKNOWN).n, 0);
 }
 
 static void test_encodings(void **state)
@@ -370,11 +396,12 @@ static void test_memory_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_formats_of_names), cmocka_unit_test(test_encodings),
-        cmocka_unit_test(test_what_is_no_text),  cmocka_unit_test(test_empty_documents),
-        cmocka_unit_test(test_titles),           cmocka_unit_test(test_front_matter),
-        cmocka_unit_test(test_found_metadata),   cmocka_unit_test(test_deep_and_long),
-        cmocka_unit_test(test_arena_limits),     cmocka_unit_test(test_memory_faults),
+        cmocka_unit_test(test_formats_of_names), cmocka_unit_test(test_formats_of_contents),
+        cmocka_unit_test(test_encodings),        cmocka_unit_test(test_what_is_no_text),
+        cmocka_unit_test(test_empty_documents),  cmocka_unit_test(test_titles),
+        cmocka_unit_test(test_front_matter),     cmocka_unit_test(test_found_metadata),
+        cmocka_unit_test(test_deep_and_long),    cmocka_unit_test(test_arena_limits),
+        cmocka_unit_test(test_memory_faults),
     };
     return cmocka_run_group_tests_name("text.document", tests, NULL, NULL);
 }

@@ -160,7 +160,7 @@ enum al_code al_snippet_make(struct al_analyzer *an, struct al_str text,
     size_t last = 0;
     max = max > WINDOW_MAX ? WINDOW_MAX : max;
     c.n_terms = n_terms > QUERY_TERMS_MAX ? QUERY_TERMS_MAX : n_terms;
-    al_analyzer_run(an, text, on_term, &c);
+    al_analyzer_find(an, text, c.terms, c.n_terms, on_term, &c);
     if (c.failed)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "snippet: over the memory limit of the call");
     size_t start = 0;

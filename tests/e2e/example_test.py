@@ -80,6 +80,8 @@ def sharing(c: Checks, s: Server) -> None:
     c.that("another digest is refused", rc in (1, 5) and "PREVIEW_STALE" in e, (rc, d, e))
     rc, d, e = s.cli("promote", item["id"], "--confirm", digest, key=red)
     c.that("promoted", rc == 0, (rc, d, e))
+    rc, d, e = s.cli("get", item["id"], key=red)
+    c.that("and the original says under which id", rc == 0 and d[0]["promoted_id"].endswith(item["id"]) and d[0]["promoted_id"] != item["id"], (rc, d, e))
     rc, d, e = s.cli("search", "quokka ledger", key=blue)
     c.that("another team finds it, without the owner's name", rc == 0 and "red" not in json.dumps([h["owner"] for h in d[0]["hits"]]) and d[0]["hits"][0]["scope"] == "community", (rc, d, e))
     rc, d, e = s.cli("withdraw", item["id"], key=blue)
@@ -99,6 +101,8 @@ def deleting(c: Checks, s: Server) -> None:
     s.cli("ingest", lines(s, "del.jsonl", rows))
     rc, d, e = s.cli("list", "--filter", 'kind = "wombat"', "--limit", "0")
     c.that("list with a filter", rc == 0 and len(d[0]["items"]) == 10, (rc, d, e))
+    rc, d, e = s.cli("list", "--filter", 'kind = "wombat"', "--limit", "0", "--text")
+    c.that("list with texts", rc == 0 and len(d[0]["items"]) == 10 and all("about wombats" in i["text"] and i["revision"] == 1 and i["media_type"] == "text/plain" for i in d[0]["items"]), (rc, d, e))
     rc, d, e = s.cli("delete", "--filter", 'kind = "wombat"')
     c.that("delete by filter shows and does not delete", rc == 0 and d[0]["count"] == 10 and d[0]["deleted"] is False and d[0]["digest"], (rc, d, e))
     digest = d[0]["digest"] if d else "x"
@@ -158,10 +162,12 @@ def quotas(c: Checks, s: Server) -> None:
     key = s.cli("key", "create", "--role", "contributor")[1][0]
     rc, d, e = s.cli("quota", "set", key["id"], "--calls-per-second", "1")
     c.that("calls a second are set", rc == 0, (rc, d, e))
-    answers_of = [s.cli("search", "sensor", key=key["key"]) for _ in range(12)]
+    answers_of = [s.cli("search", "sensor", "--timeout", "0.4", key=key["key"]) for _ in range(20)]
     refused = [a for a in answers_of if a[0] != 0]
-    c.that(f"{len(refused)} of 12 calls are refused", 1 <= len(refused) < 12 and all(a[0] == 5 and "RATE_LIMITED" in a[2] for a in refused), refused[:2])
+    c.that(f"{len(refused)} of 20 calls without time to wait are refused", 1 <= len(refused) < 20 and all(a[0] == 5 and "RATE_LIMITED" in a[2] for a in refused), refused[:2])
     c.that("another key is not", s.cli("search", "sensor")[0] == 0)
+    rc, d, e = s.cli("search", "sensor", key=key["key"])
+    c.that("with time, the call waits until there is room", rc == 0, (rc, d, e))
     rc, d, e = s.cli("quota", "set", key["id"], "--calls-per-second", "none", "--max-ingest-bytes-per-day", "20000")
     c.that("bytes a day are set", rc == 0, (rc, d, e))
     rc, d, e = s.cli("quota", "get", key["id"])

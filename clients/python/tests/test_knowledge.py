@@ -168,9 +168,9 @@ def test_ask_stream_left_early_does_no_harm(client: Client) -> None:
 
 
 def test_an_llm_that_is_not_there(client: Client) -> None:
-    with pytest.raises((airlore.FailedPrecondition, airlore.NotImplementedYet)) as e:
+    with pytest.raises(airlore.FailedPrecondition) as e:
         client.ask("anything about pools?", mode="generative")
-    assert e.value.reason in {"NOT_CONFIGURED", "NOT_IMPLEMENTED_YET"}
+    assert e.value.reason == "NOT_CONFIGURED"
 
 
 def test_ingest_outcomes(client: Client) -> None:
@@ -336,6 +336,29 @@ def test_delete(client: Client) -> None:
     assert client.delete("gone/00000", allow_missing=True) == ""
 
 
+def test_a_named_write_is_done_once(client: Client) -> None:
+    client.ingest_all(docs("named", 2))
+    token = client.delete("named/00000", write_id="named-1")
+    client.ingest_all(docs("named", 1))
+    assert client.delete("named/00000", write_id="named-1") == token
+    assert client.get("named/00000").id == "named/00000"
+    with pytest.raises(airlore.AlreadyExists) as e:
+        client.delete("named/00001", write_id="named-1")
+    assert e.value.reason == "ID_REUSED"
+
+
+def test_whole_items_in_a_list(client: Client) -> None:
+    client.ingest_all([NewItem(f"whole/{n}.md", text=f"# T\n\nthe otter number {n}\n") for n in range(5)])
+    client.ingest_all([NewItem("whole/0.md", text="# T\n\nthe otter number 0 again\n")])
+    items = {i.id: i for i in client.list(filter='id = "whole/*"', view="full", page_size=2)}
+    assert len(items) == 5
+    assert "otter number 3" in items["whole/3.md"].text
+    assert items["whole/3.md"].chunks
+    assert {i.media_type for i in items.values()} == {"text/markdown"}
+    assert (items["whole/0.md"].revision, items["whole/1.md"].revision) == (2, 1)
+    assert not next(client.list(filter='id = "whole/*"')).text
+
+
 def test_delete_matching_in_two_steps(client: Client) -> None:
     client.ingest_all(docs("many", 6), source="many")
     preview = client.delete_matching('source = "many"')
@@ -365,6 +388,7 @@ def test_promote_and_withdraw(client: Client) -> None:
     assert done.promoted
     shared = done.item.id
     assert client.get(shared, space="community", after=done.token).scope == "community"
+    assert client.get("share/fix.md").promoted_id == shared
     token = client.withdraw("share/fix.md")
     with pytest.raises(airlore.NotFound):
         client.get(shared, space="community", after=token)

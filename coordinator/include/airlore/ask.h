@@ -36,6 +36,8 @@ struct al_answer {
     const struct al_hit *
         *sources; /* cited ones, numbered from 1 in this order; the nearest ones when abstained */
     size_t n_sources;
+    struct al_missing *missing; /* as in al_query_result */
+    size_t n_missing;
 };
 
 /* Answer. *ret in the arena. Errors of al_query_run; QUERY_EMPTY. */

@@ -27,7 +27,8 @@ struct al_coordinator_options {
     struct al_log *log;
     struct al_metrics *metrics;
     struct al_quota default_quota;
-    const char *data_dir; /* for disk figures of the status */
+    size_t message_bytes_max; /* of the rpc server; 0: 16 MiB */
+    const char *data_dir;     /* for disk figures of the status */
     const char *server_name;
     const char *version;
     const char *commit;

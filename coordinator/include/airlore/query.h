@@ -43,7 +43,10 @@ struct al_query {
     bool explain;
     bool exact;             /* scan all vectors */
     uint32_t snippet_bytes; /* 0: 240 */
-    const uint32_t *spaces; /* what the credential may see */
+    bool no_snippets;
+    bool allow_partial;           /* shards that fail are left out and named */
+    const struct al_token *after; /* wait until the shards have applied this; NULL: no */
+    const uint32_t *spaces;       /* what the credential may see */
     size_t n_spaces;
     uint64_t deadline_ns;
 };
@@ -72,6 +75,12 @@ struct al_hit {
     size_t n_terms;
 };
 
+/* A shard that an answer is without. */
+struct al_missing {
+    size_t shard;
+    struct al_err err;
+};
+
 struct al_query_result {
     struct al_hit *hits; /* distinct documents (chunks when all_chunks), best first */
     size_t n_hits;
@@ -81,15 +90,22 @@ struct al_query_result {
     double vector_weight; /* in use */
     struct al_str *terms; /* of the query, for highlighting */
     size_t n_terms;
+    struct al_missing *missing; /* with allow_partial; by shard */
+    size_t n_missing;
+    struct al_token token; /* how far the shards that answered had applied their logs */
 };
 
 struct al_query_context {
     struct al_router *router;
     const struct al_embedder *embedder;
+    struct al_clock *clock; /* for allow_partial: a shard that hangs leaves time for the others;
+                               NULL: each may take all of it */
 };
 
-/* Search. *ret in the arena. Errors as said at the fields, AL_DEADLINE_EXCEEDED, and those of the
- * shards. A text without any term and without a vector gives no hits. */
+/* Search. *ret in the arena. Errors as said at the fields, and of a shard that fails, which the
+ * message names: AL_UNAVAILABLE, reason SHARD_UNAVAILABLE; AL_DATA_LOSS, reason DATA_CORRUPT;
+ * AL_DEADLINE_EXCEEDED. With allow_partial these three make the shard missing instead, unless no
+ * shard is left. A text without any term and without a vector gives no hits. */
 AL_NODISCARD enum al_code al_query_run(const struct al_query_context *ctx, const struct al_query *q,
                                        struct al_arena *a, struct al_query_result *ret,
                                        struct al_err *err);

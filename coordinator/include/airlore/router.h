@@ -44,4 +44,9 @@ AL_NODISCARD enum al_code al_token_parse(const struct al_router *r, struct al_st
 AL_NODISCARD enum al_code al_token_wait(const struct al_router *r, const struct al_token *t,
                                         uint64_t deadline_ns, struct al_err *err);
 
+/* The same for one shard. */
+AL_NODISCARD enum al_code al_token_wait_shard(const struct al_router *r, const struct al_token *t,
+                                              size_t shard, uint64_t deadline_ns,
+                                              struct al_err *err);
+
 #endif

@@ -2,7 +2,8 @@
  *
  * Attributes (all but body, chunks and vectors) are what filters see. The encoding carries a format
  * version in its first byte; an unknown newer one is refused with AL_FAILED_PRECONDITION, reason
- * FORMAT_TOO_NEW.
+ * FORMAT_TOO_NEW. Format 1 had neither revision nor media type nor redactions: it reads as revision
+ * 1 of an unknown type.
  *
  * Thread: any thread (pure functions).
  */
@@ -39,10 +40,13 @@ struct al_doc {
     struct al_str version;
     struct al_str lang;
     struct al_str source;      /* name of the source it was ingested from, "" if none */
+    struct al_str media_type;  /* it was read as; "" when not known */
     struct al_str embedder_id; /* of the vectors; "" if there are none */
     uint32_t analyzer_version;
     uint64_t created_ms;      /* kept over updates by the shard; 0: the time of the entry */
     uint64_t updated_ms;      /* 0: the time of the entry */
+    uint64_t revision;        /* times it was stored, from 1; set by the shard */
+    uint32_t redactions;      /* secrets taken out before it was stored */
     uint8_t content_hash[32]; /* of everything the client gave; equal hash = nothing to do */
     const struct al_str *tags;
     size_t n_tags;
@@ -92,18 +96,23 @@ struct al_doc_head {
     uint64_t maker; /* hash of embedder_id and analyzer_version: the same text made by others is not
                        the same */
     uint32_t n_chunks;
+    uint64_t revision;
 };
 
 /* Read the head of an encoding only. AL_DATA_LOSS, AL_FAILED_PRECONDITION as al_doc_decode. */
 AL_NODISCARD enum al_code al_doc_peek(struct al_str bytes, struct al_doc_head *ret,
                                       struct al_err *err);
 
-/* Set number and times in an encoding (that al_doc_peek accepted), in place. */
-void al_doc_patch(char *bytes, uint64_t docno, uint64_t created_ms, uint64_t updated_ms);
+/* Set docno, revision and times of h in an encoding (that al_doc_peek accepted), in place; one of
+ * format 1 has no place for a revision. */
+void al_doc_patch(char *bytes, const struct al_doc_head *h);
 
 /* Copy every view and array that the document borrows into the arena, so that it outlives what it
  * was made of. */
 AL_NODISCARD enum al_code al_doc_own(struct al_doc *d, struct al_arena *a, struct al_err *err);
+
+/* Index of the log entry that made this version of the document: what AL_IF_VERSION compares. */
+uint64_t al_doc_log_index(const struct al_doc *d);
 
 /* Slot of a routing key: 16-bit hash (XXH3) of space and id. */
 uint16_t al_doc_slot(uint32_t space, struct al_str id);

@@ -13,7 +13,7 @@
  * airflow of a document is a range (">=2.4,<3"), the comparison asks whether any version that
  * satisfies the range satisfies the filter.
  *
- * Limits: 4 KiB of text, 64 terms, depth 16.
+ * Limits: 8 KiB of text, 64 terms, depth 16.
  *
  * Thread: a compiled filter is immutable: any thread.
  */

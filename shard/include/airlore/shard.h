@@ -188,8 +188,9 @@ AL_NODISCARD enum al_code al_shard_scan_rows(struct al_shard *s, uint8_t table, 
 /* Statistics over the live chunks of the spaces. */
 struct al_term_stats {
     uint64_t n_chunks;
-    uint64_t n_terms; /* sum of chunk lengths in terms */
-    uint64_t *df;     /* chunks that hold the term; one for each term asked */
+    uint64_t n_terms;       /* sum of chunk lengths in terms */
+    uint64_t *df;           /* chunks that hold the term; one for each term asked */
+    uint64_t applied_index; /* what is counted here covers at least the log up to it */
 };
 /* Spaces ascending and unique. *ret in the arena. */
 AL_NODISCARD enum al_code al_shard_stats(struct al_shard *s, const uint32_t *spaces,

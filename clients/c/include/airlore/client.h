@@ -20,8 +20,11 @@
  *
  * Errors: the status code of the call, its message, and in err.reason the stable reason of the
  * server (else the name of the code). A server that cannot be reached is AL_UNAVAILABLE. Calls that
- * may be repeated safely are repeated after AL_UNAVAILABLE, with growing pauses, for at most
- * retry_ms and never past the deadline of the call.
+ * may be repeated safely are repeated after AL_UNAVAILABLE, and writes with a write id after
+ * OUTCOME_UNKNOWN with the same id, with growing pauses, for at most retry_ms and never past the
+ * deadline of the call. Where the server says when there will be room (err.retry_after_ms with
+ * AL_RESOURCE_EXHAUSTED), the call waits that long and comes again, if its deadline allows; else
+ * the error says how long it would have been.
  *
  * Thread:    a client: any thread. An ingest stream: one thread adds and finishes; results come on
  * a thread of the stream. Lifecycle: create -> calls -> destroy, when no call and no stream is
@@ -71,8 +74,8 @@ struct al_client_call {
     const char *method;                        /* "ListTeams" */
     const ProtobufCMessage *message;           /* the request, of the method's input type */
     uint32_t timeout_ms;                       /* 0: the client's */
-    bool repeatable; /* may be sent again after AL_UNAVAILABLE: it reads, or it carries a write id
-                        or job id */
+    bool repeatable; /* may be sent again when it failed or its outcome is unknown: it reads, or it
+                        carries a write id or job id */
 };
 
 /* Make a unary call; blocks. *ret lies in a, of the method's output type. Errors: see above, and

@@ -139,7 +139,12 @@ class Connection:
         return result
 
     def repeat(self, once: Callable[[], Any], *, end: float, repeatable: bool, write_id: str = "") -> Any:
-        """Call once(), again after UNAVAILABLE with growing pauses while `retry` seconds and the deadline allow."""
+        """Call once(), and again while it may help.
+
+        After UNAVAILABLE, and with a write id after OUTCOME_UNKNOWN: with growing pauses while `retry` seconds and the deadline
+        allow. After RESOURCE_EXHAUSTED with a time said: after that time, if the deadline allows; what was turned away by the
+        rate limit did nothing, so even what is not repeatable comes again.
+        """
         give_up = min(end, time.monotonic() + self.retry)
         pause = FIRST_PAUSE_S
         while True:
@@ -148,7 +153,13 @@ class Connection:
             except grpc.RpcError as e:
                 error = from_rpc(e)
                 wait = pause * random.uniform(0.5, 1.0)
-                if error.code == 14 and repeatable and time.monotonic() + wait < give_up:
+                last = give_up
+                again = repeatable and (error.code == 14 or (write_id != "" and error.reason == "OUTCOME_UNKNOWN"))
+                told = error.retry_after if error.code == 8 else None
+                if told is not None and (repeatable or error.reason == "RATE_LIMITED"):
+                    again, last = True, end
+                    wait = told + random.uniform(0.0, FIRST_PAUSE_S)
+                if again and time.monotonic() + wait < last:
                     time.sleep(wait)
                     pause = min(pause * 2, LONGEST_PAUSE_S)
                     continue

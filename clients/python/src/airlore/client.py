@@ -45,7 +45,8 @@ class Client:
     key       API key. Default: AIRLORE_KEY, then the admin key of that same server.
     tls       use TLS; implied by ca (PEM text or a file's path), cert and cert_key (for mutual TLS), tls_name.
     timeout   seconds of a whole call, retries included; every call can set its own.
-    retry     seconds for which calls that may be repeated are repeated, with growing pauses, while the server is away.
+    retry     seconds for which calls that may be repeated are repeated, with growing pauses, while the server is away or the
+              outcome of a write is unknown. A limit that says when there will be room again is waited for within timeout.
 
     Every failure is an AirloreError. Any thread may use it.
     """

@@ -44,6 +44,12 @@ class AirloreError(Exception):
         return f"{self.message} [{self.reason}]"
 
     @property
+    def retry_after(self) -> float | None:
+        """Seconds after which the server expects room for the same call; None when it did not say."""
+        text = self.metadata.get("retry_after_ms", "")
+        return int(text) / 1000 if text.isdecimal() and len(text) < 10 else None
+
+    @property
     def is_retryable(self) -> bool:
         """Whether the same call can succeed later without anything else being changed."""
         return self.code in {8, 10, 14}

@@ -18,6 +18,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define AL_NODISCARD __attribute__((warn_unused_result))
 #define AL_PRINTF(fmt_, arg_) __attribute__((format(printf, fmt_, arg_)))
@@ -52,6 +53,8 @@ enum al_code {
  *
  * code    what kind; never AL_OK in a filled object.
  * vendor  errno or the number a library gave, 0 if none.
+ * retry_after_ms  a limit that frees up by itself: the same request may pass after so long; 0: not
+ *         said. Set by al_err_retry_after only.
  * reason  stable, UPPER_SNAKE_CASE, a string literal (never freed); clients may match on it.
  * site    file:line that raised it, a string literal.
  * msg     for people; cut at its size.
@@ -59,6 +62,7 @@ enum al_code {
 struct al_err {
     enum al_code code;
     int vendor;
+    uint32_t retry_after_ms;
     const char *reason;
     const char *site;
     char msg[240];
@@ -121,6 +125,10 @@ struct al_err {
 /* Fill *err (may be NULL) and return code. reason: a literal or NULL for the code's name. */
 enum al_code al_err_set(struct al_err *err, enum al_code code, const char *reason, const char *site,
                         const char *fmt, ...) AL_PRINTF(5, 6);
+
+/* Say when the same request may pass: for RATE_LIMITED, QUOTA_EXCEEDED, QUEUE_FULL. Gives code, so
+ * that it can stand around AL_FAIL_R. At most 7 days; 0 becomes 1. */
+enum al_code al_err_retry_after(struct al_err *err, uint64_t ms, enum al_code code);
 
 /* Put "text: " before the message of a filled *err (may be NULL). */
 void al_err_prefix(struct al_err *err, const char *fmt, ...) AL_PRINTF(2, 3);

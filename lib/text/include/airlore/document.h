@@ -65,6 +65,13 @@ enum al_format al_format_of_path(struct al_str path);
  * AL_FORMAT_UNKNOWN otherwise. */
 enum al_format al_format_of_media_type(struct al_str media_type);
 
+/* The usual media type of a format, "text/markdown"; "" for AL_FORMAT_UNKNOWN. */
+struct al_str al_format_media_type(enum al_format f);
+
+/* Format by the first bytes of a content, for what has neither a type nor a telling name: HTML and
+ * notebooks say what they are; anything else is plain text. */
+enum al_format al_format_of_content(struct al_str bytes);
+
 /* Read a document. bytes borrowed; a byte order mark and CRLF are taken away; UTF-16 with a mark is
  * converted. AL_INVALID_ARGUMENT, reason CONTENT_UNREADABLE: NUL bytes, more than 1 % malformed
  * UTF-8 (fewer become U+FFFD), no JSON of a notebook, nesting deeper than 200 (HTML, Markdown; JSON
