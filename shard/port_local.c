@@ -37,6 +37,18 @@ static enum al_code local_get_hash(struct al_shard_port *p, uint32_t space, stru
     return al_shard_get_hash(shard_of(p), space, id, ret_hash, err);
 }
 
+static enum al_code local_get_bytes(struct al_shard_port *p, uint32_t space, struct al_str id,
+                                    uint64_t *ret, struct al_err *err)
+{
+    return al_shard_get_bytes(shard_of(p), space, id, ret, err);
+}
+
+static enum al_code local_get_use(struct al_shard_port *p, const uint32_t *spaces, size_t n_spaces,
+                                  struct al_space_use *ret, struct al_err *err)
+{
+    return al_shard_get_use(shard_of(p), spaces, n_spaces, ret, err);
+}
+
 static enum al_code local_list_docs(struct al_shard_port *p, const struct al_list_query *q,
                                     struct al_arena *a, struct al_doc_page *ret, struct al_err *err)
 {
@@ -117,6 +129,8 @@ enum al_code al_shard_port_local(struct al_shard *s, struct al_mem *mem, struct 
         .wait = local_wait,
         .get_doc = local_get_doc,
         .get_hash = local_get_hash,
+        .get_bytes = local_get_bytes,
+        .get_use = local_get_use,
         .list_docs = local_list_docs,
         .get_row = local_get_row,
         .scan_rows = local_scan_rows,

@@ -92,6 +92,7 @@ struct al_doc_head {
     uint64_t maker; /* hash of embedder_id and analyzer_version: the same text made by others is not
                        the same */
     uint32_t n_chunks;
+    uint64_t bytes; /* of the whole encoding */
 };
 
 /* Read the head of an encoding only. AL_DATA_LOSS, AL_FAILED_PRECONDITION as al_doc_decode. */

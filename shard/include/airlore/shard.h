@@ -142,6 +142,23 @@ AL_NODISCARD enum al_code al_shard_get_doc(struct al_shard *s, uint32_t space, s
 AL_NODISCARD enum al_code al_shard_get_hash(struct al_shard *s, uint32_t space, struct al_str id,
                                             uint8_t ret_hash[32], struct al_err *err);
 
+/* Bytes that a document takes in the store, its vectors not counted. AL_NOT_FOUND. */
+AL_NODISCARD enum al_code al_shard_get_bytes(struct al_shard *s, uint32_t space, struct al_str id,
+                                             uint64_t *ret, struct al_err *err);
+
+/* What spaces hold: live documents, their chunks, and bytes as of al_shard_get_bytes. The counters
+ * are written in the same batch as what they count, so they are exact as of the last applied entry
+ * and survive a crash; al_shard_verify counts again. Reads one row a space. */
+struct al_space_use {
+    uint64_t docs;
+    uint64_t chunks;
+    uint64_t bytes;
+};
+/* The sum over the spaces. */
+AL_NODISCARD enum al_code al_shard_get_use(struct al_shard *s, const uint32_t *spaces,
+                                           size_t n_spaces, struct al_space_use *ret,
+                                           struct al_err *err);
+
 /* Documents of the spaces that match, in key order, attributes only. after: key where the last page
  * ended ("" first); *ret_after "" when there are no more. At most limit (1 to 1,000) a page; a page
  * may be short or empty before the end (bounded work: 10,000 documents looked at). */

@@ -24,6 +24,10 @@ struct al_shard_port_ops {
                             struct al_err *err);
     enum al_code (*get_hash)(struct al_shard_port *p, uint32_t space, struct al_str id,
                              uint8_t ret_hash[32], struct al_err *err);
+    enum al_code (*get_bytes)(struct al_shard_port *p, uint32_t space, struct al_str id,
+                              uint64_t *ret, struct al_err *err);
+    enum al_code (*get_use)(struct al_shard_port *p, const uint32_t *spaces, size_t n_spaces,
+                            struct al_space_use *ret, struct al_err *err);
     enum al_code (*list_docs)(struct al_shard_port *p, const struct al_list_query *q,
                               struct al_arena *a, struct al_doc_page *ret, struct al_err *err);
     enum al_code (*get_row)(struct al_shard_port *p, uint8_t table, uint32_t space,
