@@ -128,6 +128,19 @@ static enum al_code open_shards(struct al_standalone *s, struct al_err *err)
         &s->shards, err);
 }
 
+/* Of keys without a quota of their own. */
+static struct al_quota default_quota(const struct al_settings *set)
+{
+    struct al_quota q = {0};
+    if (set->quota_requests_per_minute)
+        q.set |= AL_QUOTA_CALLS_PER_SECOND;
+    if (set->quota_ingest_bytes_per_day)
+        q.set |= AL_QUOTA_INGEST_BYTES;
+    q.calls_per_second = (double)set->quota_requests_per_minute / 60;
+    q.ingest_bytes_per_day = set->quota_ingest_bytes_per_day;
+    return q;
+}
+
 static enum al_code make_coordinator(struct al_standalone *s, struct al_err *err)
 {
     const struct al_settings *set = s->settings;
@@ -142,8 +155,7 @@ static enum al_code make_coordinator(struct al_standalone *s, struct al_err *err
             .random = al_random_system(),
             .log = s->log,
             .metrics = s->metrics,
-            .default_quota = {.requests_per_minute = (uint32_t)set->quota_requests_per_minute,
-                              .ingest_bytes_per_day = set->quota_ingest_bytes_per_day},
+            .default_quota = default_quota(set),
             .data_dir = s->folder.path,
             .server_name = set->name,
             .version = al_build_version(),

@@ -481,6 +481,17 @@ bool al_jobs_is_paused(struct al_jobs *j, enum al_job_class c)
     return is;
 }
 
+uint32_t al_jobs_count_team(struct al_jobs *j, struct al_str team)
+{
+    uint32_t n = 0;
+    pthread_mutex_lock(&j->mu);
+    for (size_t i = 0; i < j->n_records; i++)
+        n += al_str_is(team, j->records[i]->team) &&
+             !al_job_has_ended(j->records[i]->status.state);
+    pthread_mutex_unlock(&j->mu);
+    return n;
+}
+
 void al_jobs_count(struct al_jobs *j, uint32_t *ret_queued, uint32_t *ret_running)
 {
     pthread_mutex_lock(&j->mu);

@@ -330,6 +330,7 @@ static enum al_code watch(struct al_coordinator *c, struct al_rpc_call *call, st
         AL_TRY(al_jobs_wait(c->jobs, id, version, deadline, scratch, &j, err));
         if (al_rpc_call_is_cancelled(call))
             return AL_FAIL(err, AL_CANCELLED, "job: the client has gone");
+        AL_TRY(al_recheck_call(c, call, err));
         if (j.version > version)
             AL_TRY(send_job(c, call, &j, with_log, &sent, err));
         version = j.version;

@@ -108,6 +108,13 @@ static enum al_code local_compact(struct al_shard_port *p, bool full,
     return al_shard_compact(shard_of(p), full, progress, u, err);
 }
 
+static enum al_code local_list_segments(struct al_shard_port *p, struct al_arena *a,
+                                        struct al_segment_status **ret, size_t *ret_n,
+                                        struct al_err *err)
+{
+    return al_shard_list_segments(shard_of(p), a, ret, ret_n, err);
+}
+
 static enum al_code local_verify(struct al_shard_port *p, struct al_arena *a,
                                  bool (*progress)(void *u, double done), void *u,
                                  struct al_verify_report *ret, struct al_err *err)
@@ -139,6 +146,7 @@ enum al_code al_shard_port_local(struct al_shard *s, struct al_mem *mem, struct 
         .score = local_score,
         .explain = local_explain,
         .get_status = local_get_status,
+        .list_segments = local_list_segments,
         .compact = local_compact,
         .verify = local_verify,
         .destroy = local_destroy,

@@ -124,6 +124,11 @@ AL_NODISCARD enum al_code al_segset_sweep(struct al_segset *g, struct al_err *er
 bool al_segset_pick_merge(const struct al_segset *g, uint32_t merge_factor, uint64_t *ret_first,
                           uint64_t *ret_last);
 
+/* As al_shard_list_segments. */
+AL_NODISCARD enum al_code al_segset_list(struct al_segset *g, struct al_arena *a,
+                                         struct al_segment_status **ret, size_t *ret_n,
+                                         struct al_err *err);
+
 /* Phases of a search: as in shard.h. */
 AL_NODISCARD enum al_code al_segset_stats(struct al_segset *g, const uint32_t *spaces,
                                           size_t n_spaces, const struct al_str *terms,

@@ -335,3 +335,11 @@ enum al_code al_shard_scan_rows(struct al_shard *s, uint8_t table, uint32_t spac
     *ret_n = w.n;
     return AL_OK;
 }
+
+enum al_code al_shard_list_segments(struct al_shard *s, struct al_arena *a,
+                                    struct al_segment_status **ret, size_t *ret_n,
+                                    struct al_err *err)
+{
+    AL_TRY(al_shard_check_open(s, err));
+    return al_segset_list(s->segs, a, ret, ret_n, err);
+}

@@ -19,6 +19,8 @@
 #include "airlore/prepare.h"
 #include "airlore/router.h"
 
+struct al_storage_quota;
+
 #define AL_INGEST_WINDOW 256u
 #define AL_INGEST_PRESENT_MAX 4000000u
 
@@ -49,6 +51,7 @@ struct al_ingest_options {
     struct al_clock *clock;
     struct al_mem *mem;
     struct al_target target; /* its strings too */
+    struct al_storage_quota *quota; /* NULL: none; an item beyond one fails, the others do not */
     size_t item_bytes_max;   /* memory for one item; 0: 256 MiB */
     bool dry_run;            /* say what would happen */
     bool force;              /* write also what is the same */

@@ -129,6 +129,9 @@ AL_NODISCARD enum al_code al_jobs_set_paused(struct al_jobs *j, enum al_job_clas
                                              struct al_err *err);
 bool al_jobs_is_paused(struct al_jobs *j, enum al_job_class c);
 
+/* Queued and running ones of a team. */
+uint32_t al_jobs_count_team(struct al_jobs *j, struct al_str team);
+
 /* Queued and running ones. */
 void al_jobs_count(struct al_jobs *j, uint32_t *ret_queued, uint32_t *ret_running);
 

@@ -297,6 +297,22 @@ struct al_shard_status {
 /* A snapshot; never fails, never waits for long. */
 void al_shard_get_status(struct al_shard *s, struct al_shard_status *ret);
 
+/* A segment, for people. */
+struct al_segment_status {
+    uint64_t id; /* index of the last log entry it covers; 0 for the growing one */
+    bool is_sealed;
+    bool has_community;
+    uint64_t rows; /* dead ones included */
+    uint64_t dead_rows;
+    uint64_t disk_bytes;
+    struct al_str embedder_id;
+    uint32_t analyzer_version;
+};
+/* The segments as they are now, the growing one last; in the arena. */
+AL_NODISCARD enum al_code al_shard_list_segments(struct al_shard *s, struct al_arena *a,
+                                                 struct al_segment_status **ret, size_t *ret_n,
+                                                 struct al_err *err);
+
 /* Seal the growing segment and merge what pays; waits. full: everything into one segment,
  * tombstones gone. Progress 0..1 through the callback (may be NULL; called without locks; returns
  * false to cancel: AL_CANCELLED). */

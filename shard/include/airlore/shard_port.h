@@ -48,6 +48,9 @@ struct al_shard_port_ops {
                             uint32_t chunk, struct al_arena *a, struct al_term_part **ret,
                             struct al_err *err);
     void (*get_status)(struct al_shard_port *p, struct al_shard_status *ret);
+    enum al_code (*list_segments)(struct al_shard_port *p, struct al_arena *a,
+                                  struct al_segment_status **ret, size_t *ret_n,
+                                  struct al_err *err);
     enum al_code (*compact)(struct al_shard_port *p, bool full,
                             bool (*progress)(void *u, double done), void *u, struct al_err *err);
     enum al_code (*verify)(struct al_shard_port *p, struct al_arena *a,
