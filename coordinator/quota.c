@@ -1,12 +1,16 @@
 #include "quota.h"
 
 #include <pthread.h>
+#include <string.h>
+#include <time.h>
 
 #define ARENA_LIMIT ((size_t)4 << 20)
+#define SETTLE_S 2 /* how long what is on its way is waited for before a refusal */
 
 struct al_storage_quota {
     struct al_storage_quota_options opt; /* immutable after create */
     pthread_mutex_t mu;
+    pthread_cond_t released; /* with mu */
     struct al_storage_hold *held; /* guarded by mu; sums by space, those of spaces with a quota */
     size_t n;
     size_t cap;
@@ -20,6 +24,11 @@ enum al_code al_storage_quota_create(const struct al_storage_quota_options *opt,
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "quota: out of memory");
     q->opt = *opt;
     pthread_mutex_init(&q->mu, NULL);
+    pthread_condattr_t attr;
+    AL_ASSERT(pthread_condattr_init(&attr) == 0);
+    AL_ASSERT(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
+    AL_ASSERT(pthread_cond_init(&q->released, &attr) == 0);
+    pthread_condattr_destroy(&attr);
     *ret = q;
     return AL_OK;
 }
@@ -28,6 +37,7 @@ void al_storage_quota_destroy(struct al_storage_quota *q)
 {
     if (!q)
         return;
+    pthread_cond_destroy(&q->released);
     pthread_mutex_destroy(&q->mu);
     al_mem_free(q->opt.mem, q->held);
     al_mem_free(q->opt.mem, q);
@@ -84,9 +94,22 @@ static enum al_code growth(struct al_storage_quota *q, const struct al_doc *d,
     return AL_OK;
 }
 
-/* mu held: does one more fit? */
+/* mu held: is anything on its way that counts for one of the owners? */
+static bool is_unsettled(struct al_storage_quota *q, const struct al_space_owner *owners, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < owners[i].n_spaces; k++) {
+            if (held_of(q, owners[i].spaces[k]))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* mu held: does one more fit? Says no without counting it. */
 static enum al_code check(struct al_storage_quota *q, const struct al_space_owner *o,
-                          const struct al_storage_hold *want, struct al_err *err)
+                          const struct al_storage_hold *want, struct al_metric **ret_refused_by,
+                          struct al_err *err)
 {
     const struct al_quota *limit = &o->scope.quota;
     struct al_space_use use = {0};
@@ -96,16 +119,15 @@ static enum al_code check(struct al_storage_quota *q, const struct al_space_owne
         use.docs += h ? h->items : 0;
         use.bytes += h ? h->bytes : 0;
     }
-    if ((limit->set & AL_QUOTA_ITEMS) && want->items &&
-        (use.docs >= limit->max_items)) {
-        al_metric_add(q->opt.metrics.items, 1);
+    if ((limit->set & AL_QUOTA_ITEMS) && want->items && use.docs >= limit->max_items) {
+        *ret_refused_by = q->opt.metrics.items;
         return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED",
                          "%s: its quota of %llu items is used up", o->scope.name,
                          (unsigned long long)limit->max_items);
     }
     if ((limit->set & AL_QUOTA_BYTES) && want->bytes &&
         (use.bytes >= limit->max_bytes || want->bytes > limit->max_bytes - use.bytes)) {
-        al_metric_add(q->opt.metrics.bytes, 1);
+        *ret_refused_by = q->opt.metrics.bytes;
         return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED",
                          "%s: %llu bytes more are beyond its quota of %llu", o->scope.name,
                          (unsigned long long)want->bytes, (unsigned long long)limit->max_bytes);
@@ -135,13 +157,23 @@ static enum al_code hold(struct al_storage_quota *q, const struct al_doc *d,
 {
     struct al_storage_hold want = {0};
     AL_TRY(growth(q, d, &want, err));
+    struct timespec until;
+    AL_ASSERT(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
+    until.tv_sec += SETTLE_S;
     pthread_mutex_lock(&q->mu);
-    enum al_code c = AL_OK;
-    for (size_t i = 0; c == AL_OK && i < n; i++)
-        c = check(q, &owners[i], &want, err);
+    struct al_metric *refused_by;
+    enum al_code c;
+    do { /* between its commit and its release an item counts twice: look again when it is settled */
+        c = AL_OK;
+        refused_by = NULL;
+        for (size_t i = 0; c == AL_OK && i < n; i++)
+            c = check(q, &owners[i], &want, &refused_by, err);
+    } while (c == AL_RESOURCE_EXHAUSTED && is_unsettled(q, owners, n) &&
+             pthread_cond_timedwait(&q->released, &q->mu, &until) == 0);
     if (c == AL_OK)
         c = add(q, &want, err);
     pthread_mutex_unlock(&q->mu);
+    al_metric_add(refused_by, 1);
     if (c == AL_OK)
         *ret = want;
     return c;
@@ -173,6 +205,7 @@ void al_storage_quota_release(struct al_storage_quota *q, struct al_storage_hold
     sum->bytes -= h->bytes;
     if (!sum->items && !sum->bytes)
         *sum = q->held[--q->n];
+    pthread_cond_broadcast(&q->released);
     pthread_mutex_unlock(&q->mu);
     *h = (struct al_storage_hold){0};
 }

