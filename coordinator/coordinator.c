@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "certificate.h"
+#include "findings.h"
 #include "key_text.h"
 #include "service.h"
 #include "work.h"
@@ -234,6 +235,14 @@ static enum al_code first_team(struct al_coordinator *c, struct al_err *err)
     return al_directory_add_team(c->directory, "default", &t, err);
 }
 
+static void forget_job(void *u, const char *id)
+{
+    struct al_coordinator *c = u;
+    struct al_err err;
+    if (al_findings_erase(c, id, &err) != AL_OK)
+        al_log_err(c->opt.log, AL_LOG_WARN, "jobs.findings.kept", &err);
+}
+
 static enum al_code start_jobs(struct al_coordinator *c, struct al_err *err)
 {
     AL_TRY(al_jobs_create(&(struct al_jobs_options){.coord = c->opt.coord,
@@ -241,7 +250,9 @@ static enum al_code start_jobs(struct al_coordinator *c, struct al_err *err)
                                                     .clock = c->opt.clock,
                                                     .random = c->opt.random,
                                                     .mem = c->opt.mem,
-                                                    .log = c->opt.log},
+                                                    .log = c->opt.log,
+                                                    .on_forget = forget_job,
+                                                    .forget_u = c},
                           &c->jobs, err));
     AL_TRY(al_work_register(c, err));
     return al_jobs_start(c->jobs, err);

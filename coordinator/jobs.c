@@ -261,10 +261,11 @@ static enum al_code make_record(struct al_jobs *j, const struct request *q,
 static enum al_code check_same(const struct al_job_record *r, const struct request *q,
                                struct al_err *err)
 {
-    if (strcmp(r->type, q->kind->type) == 0 && al_str_eq(r->args, q->args))
+    if (strcmp(r->type, q->kind->type) == 0 && al_str_eq(r->args, q->args) &&
+        al_str_is(q->team, r->team))
         return AL_OK;
     return AL_FAIL_R(err, AL_ALREADY_EXISTS, "ID_REUSED",
-                     "job '%s' exists with another type or other arguments", r->id);
+                     "job '%s' exists with another type, team or other arguments", r->id);
 }
 
 /* Write the row of a new record; it goes when that fails. Busy. */

@@ -16,6 +16,7 @@
 #define AL_TABLE_COUNTER 4u    /* "space" -> next number */
 #define AL_TABLE_PROMOTION 5u  /* (in the owner's space) document id -> community id */
 #define AL_TABLE_JOB 6u        /* job id -> record */
+#define AL_TABLE_FINDING 8u    /* job id '/' number -> what a verify job found */
 #define AL_TABLE_QUOTA 7u      /* resource name of a team, deployment or key -> quota */
 
 #define AL_KEY_HASH_BYTES 32u

@@ -122,6 +122,20 @@ static enum al_code local_verify(struct al_shard_port *p, struct al_arena *a,
     return al_shard_verify(shard_of(p), a, progress, u, ret, err);
 }
 
+static enum al_code local_scrub(struct al_shard_port *p, struct al_arena *a,
+                                bool (*progress)(void *u, double done), void *u,
+                                struct al_verify_report *ret, struct al_err *err)
+{
+    return al_shard_scrub(shard_of(p), a, progress, u, ret, err);
+}
+
+static enum al_code local_rebuild(struct al_shard_port *p, bool all,
+                                  bool (*progress)(void *u, double done), void *u,
+                                  uint64_t *ret_rebuilt, struct al_err *err)
+{
+    return al_shard_rebuild(shard_of(p), all, progress, u, ret_rebuilt, err);
+}
+
 static void local_destroy(struct al_shard_port *p)
 {
     if (p)
@@ -149,6 +163,8 @@ enum al_code al_shard_port_local(struct al_shard *s, struct al_mem *mem, struct 
         .list_segments = local_list_segments,
         .compact = local_compact,
         .verify = local_verify,
+        .scrub = local_scrub,
+        .rebuild = local_rebuild,
         .destroy = local_destroy,
     };
     struct local_port *p = al_mem_zalloc(mem, sizeof *p);

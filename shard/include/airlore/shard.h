@@ -299,7 +299,8 @@ void al_shard_get_status(struct al_shard *s, struct al_shard_status *ret);
 
 /* A segment, for people. */
 struct al_segment_status {
-    uint64_t id; /* index of the last log entry it covers; 0 for the growing one */
+    uint64_t id;    /* index of the last log entry it covers; 0 for the growing one */
+    uint64_t first; /* it covers what comes after this index */
     bool is_sealed;
     bool has_community;
     uint64_t rows; /* dead ones included */
@@ -334,6 +335,21 @@ struct al_verify_report {
 AL_NODISCARD enum al_code al_shard_verify(struct al_shard *s, struct al_arena *a,
                                           bool (*progress)(void *u, double done), void *u,
                                           struct al_verify_report *ret, struct al_err *err);
+
+/* Read every byte anew: all rows of the store, whose blocks carry checksums (those that its cache of
+ * 16 MiB holds come from there), and every section of every segment file, through the disk port and
+ * not from the mapping. Problems as of al_shard_verify. */
+AL_NODISCARD enum al_code al_shard_scrub(struct al_shard *s, struct al_arena *a,
+                                         bool (*progress)(void *u, double done), void *u,
+                                         struct al_verify_report *ret, struct al_err *err);
+
+/* Build sealed segments anew from the store while searches go on with the old ones; the growing one
+ * is sealed first when all are asked for. all: every one; else those whose file is damaged.
+ * *ret_rebuilt: how many. AL_DATA_LOSS when the store lacks what they need: nothing is lost by
+ * trying. */
+AL_NODISCARD enum al_code al_shard_rebuild(struct al_shard *s, bool all,
+                                           bool (*progress)(void *u, double done), void *u,
+                                           uint64_t *ret_rebuilt, struct al_err *err);
 
 AL_DEFINE_AUTO(al_shard);
 

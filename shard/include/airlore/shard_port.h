@@ -56,6 +56,12 @@ struct al_shard_port_ops {
     enum al_code (*verify)(struct al_shard_port *p, struct al_arena *a,
                            bool (*progress)(void *u, double done), void *u,
                            struct al_verify_report *ret, struct al_err *err);
+    enum al_code (*scrub)(struct al_shard_port *p, struct al_arena *a,
+                          bool (*progress)(void *u, double done), void *u,
+                          struct al_verify_report *ret, struct al_err *err);
+    enum al_code (*rebuild)(struct al_shard_port *p, bool all,
+                            bool (*progress)(void *u, double done), void *u, uint64_t *ret_rebuilt,
+                            struct al_err *err);
     void (*destroy)(struct al_shard_port *p); /* accepts NULL */
 };
 
