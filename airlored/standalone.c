@@ -146,21 +146,20 @@ static enum al_code make_coordinator(struct al_standalone *s, struct al_err *err
     const struct al_settings *set = s->settings;
     AL_TRY(al_coord_mem_open(NULL, &s->coord, err));
     return al_coordinator_create(
-        &(struct al_coordinator_options){
-            .router = al_shard_set_router(s->shards),
-            .system = al_shard_set_system(s->shards),
-            .embedder = s->embedder,
-            .coord = s->coord,
-            .clock = al_clock_system(),
-            .random = al_random_system(),
-            .log = s->log,
-            .metrics = s->metrics,
-            .default_quota = default_quota(set),
-            .data_dir = s->folder.path,
-            .server_name = set->name,
-            .version = al_build_version(),
-            .commit = al_build_commit(),
-            .role = "standalone"},
+        &(struct al_coordinator_options){.router = al_shard_set_router(s->shards),
+                                         .system = al_shard_set_system(s->shards),
+                                         .embedder = s->embedder,
+                                         .coord = s->coord,
+                                         .clock = al_clock_system(),
+                                         .random = al_random_system(),
+                                         .log = s->log,
+                                         .metrics = s->metrics,
+                                         .default_quota = default_quota(set),
+                                         .data_dir = s->folder.path,
+                                         .server_name = set->name,
+                                         .version = al_build_version(),
+                                         .commit = al_build_commit(),
+                                         .role = "standalone"},
         &s->coordinator, err);
 }
 

@@ -77,7 +77,13 @@ enum al_code al_certificate_der(struct al_str pem, struct al_arena *a, struct al
 
 /* ---- DER: tag, length, contents ---- */
 
-enum { TAG_INTEGER = 0x02, TAG_UTC_TIME = 0x17, TAG_TIME = 0x18, TAG_SEQUENCE = 0x30, TAG_VERSION = 0xa0 };
+enum {
+    TAG_INTEGER = 0x02,
+    TAG_UTC_TIME = 0x17,
+    TAG_TIME = 0x18,
+    TAG_SEQUENCE = 0x30,
+    TAG_VERSION = 0xa0
+};
 
 /* Take one element off the front of *rest; false when it is not whole. */
 static bool take(struct al_str *rest, uint8_t *ret_tag, struct al_str *ret)

@@ -45,12 +45,13 @@ static int make(void **state)
     snprintf(cert, sizeof cert, "%s/c.pem", dir);
     snprintf(key, sizeof key, "%s/c.key", dir);
     snprintf(text, sizeof text, "%s/out", dir);
-    const char *const req[] = {"openssl", "req",   "-x509", "-newkey", "ec",
-                               "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-                               "-subj",   "/CN=x", "-keyout", key, NULL};
+    const char *const req[] = {
+        "openssl", "req",   "-x509", "-newkey", "ec",    "-pkeyopt", "ec_paramgen_curve:prime256v1",
+        "-nodes",  "-days", "2",     "-subj",   "/CN=x", "-keyout",  key,
+        NULL};
     run(req, cert, pem, sizeof pem);
-    const char *const print[] = {"openssl", "x509", "-in", cert, "-noout", "-fingerprint", "-sha256",
-                                 NULL};
+    const char *const print[] = {"openssl", "x509",         "-in",     cert,
+                                 "-noout",  "-fingerprint", "-sha256", NULL};
     char line[200];
     run(print, text, line, sizeof line);
     const char *equals = strchr(line, '=');
@@ -108,7 +109,8 @@ static void test_no_pem_is_refused(void **state)
     al_arena_init(&a, NULL, 1 << 20);
     for (size_t i = 0; i < AL_ARRAY_LEN(bad); i++) {
         struct al_err err = {0};
-        AL_CHECK(bad[i], al_certificate_der(al_str_c(bad[i]), &a, &der, &err) == AL_INVALID_ARGUMENT);
+        AL_CHECK(bad[i],
+                 al_certificate_der(al_str_c(bad[i]), &a, &der, &err) == AL_INVALID_ARGUMENT);
         AL_CHECK(bad[i], strcmp(err.reason, "BAD_FORMAT") == 0);
     }
     al_arena_fini(&a);
@@ -124,7 +126,8 @@ static void test_fingerprints(void **state)
     } cases[] = {
         {good, true},
         {"000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F", true},
-        {"00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F",
+        {"00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13:14:15:16:17:18:19:1A:1B:1C:"
+         "1D:1E:1F",
          true},
         {"", false},
         {"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1", false},

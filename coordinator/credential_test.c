@@ -107,7 +107,9 @@ static void test_a_certificate_does_not_stand_in_for_the_last_admin_key(void **s
     struct core c;
     struct al_err err = {0};
     struct al_key first;
-    struct al_key cert = {.team = "default", .role = AL_ROLE_ADMIN, .match = AL_CERTIFICATE_SUBJECT,
+    struct al_key cert = {.team = "default",
+                          .role = AL_ROLE_ADMIN,
+                          .match = AL_CERTIFICATE_SUBJECT,
                           .certificate = "root"};
     char text[AL_KEY_TEXT_MAX];
     core_open(&c, 1);
@@ -136,8 +138,8 @@ static void test_chosen_ids(void **state)
         snprintf(want.id, sizeof want.id, "%s", good[i]);
         AL_CHECK_OK(al_directory_add_key(c.directory, &want, text, &k, &err), err);
         assert_string_equal(k.id, good[i]);
-        AL_CHECK_OK(
-            al_directory_authenticate(c.directory, al_str_c(text), &c.arena, &cred, &err), err);
+        AL_CHECK_OK(al_directory_authenticate(c.directory, al_str_c(text), &c.arena, &cred, &err),
+                    err);
         assert_int_equal(al_directory_add_key(c.directory, &want, text, &k, &err),
                          AL_ALREADY_EXISTS);
     }
@@ -145,8 +147,8 @@ static void test_chosen_ids(void **state)
     for (size_t i = 0; i < AL_ARRAY_LEN(bad); i++) {
         struct al_key want = {.team = "red", .role = AL_ROLE_READER};
         snprintf(want.id, sizeof want.id, "%s", bad[i]);
-        AL_CHECK(bad[i], al_directory_add_key(c.directory, &want, text, &k, &err) ==
-                             AL_INVALID_ARGUMENT);
+        AL_CHECK(bad[i],
+                 al_directory_add_key(c.directory, &want, text, &k, &err) == AL_INVALID_ARGUMENT);
     }
     core_close(&c);
 }

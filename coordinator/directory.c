@@ -194,7 +194,8 @@ static enum al_code next_space(struct al_directory *d, uint32_t *ret, struct al_
     struct al_buf b;
     al_buf_init(&b, d->opt.mem, 0);
     al_buf_varint(&b, n + 1);
-    c = write_row(d, (struct al_op){.table = AL_TABLE_COUNTER, .id = AL_STR("space")}, &b, NULL, err);
+    c = write_row(d, (struct al_op){.table = AL_TABLE_COUNTER, .id = AL_STR("space")}, &b, NULL,
+                  err);
     al_buf_fini(&b);
     if (c == AL_OK)
         *ret = (uint32_t)n;
@@ -208,8 +209,10 @@ static enum al_code store_team(struct al_directory *d, struct al_team *t,
     struct al_buf b;
     al_buf_init(&b, d->opt.mem, 0);
     al_team_encode(t, &b);
-    struct al_op op = {
-        .table = AL_TABLE_TEAM, .id = al_str_c(t->name), .condition = condition, .version = t->version};
+    struct al_op op = {.table = AL_TABLE_TEAM,
+                       .id = al_str_c(t->name),
+                       .condition = condition,
+                       .version = t->version};
     enum al_code c = write_row(d, op, &b, &t->version, err);
     al_buf_fini(&b);
     if (c != AL_OK)

@@ -23,10 +23,10 @@ struct al_cert_row {
 
 struct al_directory {
     struct al_directory_options opt;
-    pthread_rwlock_t lock;  /* rank: directory; guards all below */
-    pthread_mutex_t change; /* one change at a time; taken before lock */
+    pthread_rwlock_t lock;           /* rank: directory; guards all below */
+    pthread_mutex_t change;          /* one change at a time; taken before lock */
     atomic_uint_fast64_t generation; /* of keys and quotas; grows under lock */
-    struct al_team *teams;  /* by name */
+    struct al_team *teams;           /* by name */
     size_t n_teams;
     size_t cap_teams;
     struct al_deployment *deployments; /* by team, name */
@@ -51,7 +51,8 @@ struct al_key_row *al_cache_key(struct al_directory *d, const char *id);
 
 struct al_quota_row *al_cache_quota(struct al_directory *d, const char *name);
 
-/* The first certificate of this match and text at or after place *at, which moves on; NULL: no more.
+/* The first certificate of this match and text at or after place *at, which moves on; NULL: no
+ * more.
  */
 const struct al_cert_row *al_cache_next_cert(struct al_directory *d,
                                              enum al_certificate_match match, const char *text,

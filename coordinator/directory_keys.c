@@ -71,7 +71,8 @@ static enum al_code check_identity(struct al_directory *d, const struct al_key *
                          "key: '%.40s' is no id: %u to %u lower-case letters and digits", want->id,
                          AL_KEY_ID_MIN, AL_KEY_ID_MAX);
     if (want->id[0] && al_cache_key(d, want->id))
-        return AL_FAIL_R(err, AL_ALREADY_EXISTS, "NAME_TAKEN", "key: '%s' exists already", want->id);
+        return AL_FAIL_R(err, AL_ALREADY_EXISTS, "NAME_TAKEN", "key: '%s' exists already",
+                         want->id);
     if (!want->match)
         return AL_OK;
     if (want->match == AL_CERTIFICATE_SHA256 && !is_hex_digest(want->certificate))
@@ -82,8 +83,9 @@ static enum al_code check_identity(struct al_directory *d, const struct al_key *
     while ((c = al_cache_next_cert(d, want->match, want->certificate, &at)) != NULL) {
         const struct al_key_row *k = al_cache_key(d, c->id);
         if (k && !k->key.revoked)
-            return AL_FAIL_R(err, AL_ALREADY_EXISTS, "NAME_TAKEN",
-                             "certificate: counts as another credential already; revoke that first");
+            return AL_FAIL_R(
+                err, AL_ALREADY_EXISTS, "NAME_TAKEN",
+                "certificate: counts as another credential already; revoke that first");
     }
     return AL_OK;
 }

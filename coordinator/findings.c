@@ -33,21 +33,20 @@ struct al_finding al_finding_of(uint32_t shard, struct al_str line)
         const char *has;
         const char *what;
     } words[] = {
-        {"postings", "postings"}, {"vectors", "vectors"}, {"in no segment", "postings"},
-        {"number of chunks in the segments", "postings"}, {"counters", "counters"},
-        {"embedding", "vectors"},
+        {"postings", "postings"},      {"vectors", "vectors"},
+        {"in no segment", "postings"}, {"number of chunks in the segments", "postings"},
+        {"counters", "counters"},      {"embedding", "vectors"},
     };
     struct al_finding f = {.shard = shard, .what = AL_STR("store"), .item_id = id_in(line)};
-    f.message = al_str_sub(line, 0, al_str_utf8_floor(line, line.n < MESSAGE_BYTES_MAX
-                                                                ? line.n
-                                                                : MESSAGE_BYTES_MAX));
+    f.message = al_str_sub(
+        line, 0, al_str_utf8_floor(line, line.n < MESSAGE_BYTES_MAX ? line.n : MESSAGE_BYTES_MAX));
     if (al_str_starts(line, AL_STR("log")))
         f.what = AL_STR("log");
     else if (al_str_starts(line, AL_STR("file")))
         f.what = AL_STR("file");
-    struct al_str rest = f.item_id.n ? al_str_sub(line, (size_t)(f.item_id.p - line.p) + f.item_id.n,
-                                                  SIZE_MAX)
-                                     : line; /* what an id says counts for nothing */
+    struct al_str rest =
+        f.item_id.n ? al_str_sub(line, (size_t)(f.item_id.p - line.p) + f.item_id.n, SIZE_MAX)
+                    : line; /* what an id says counts for nothing */
     for (size_t i = 0; al_str_is(f.what, "store") && i < AL_ARRAY_LEN(words); i++) {
         if (!al_str_starts(line, AL_STR("store")) &&
             al_str_find(rest, al_str_c(words[i].has), 0) != SIZE_MAX)
@@ -160,8 +159,8 @@ static enum al_code erase_some(struct al_coordinator *c, const char *prefix, str
 {
     struct al_row *rows = NULL;
     AL_TRY(c->opt.system->ops->scan_rows(c->opt.system, AL_TABLE_FINDING, SYSTEM_SPACE,
-                                         al_str_c(prefix), (struct al_str){NULL, 0}, ROWS_A_WRITE, a,
-                                         &rows, ret_n, err));
+                                         al_str_c(prefix), (struct al_str){NULL, 0}, ROWS_A_WRITE,
+                                         a, &rows, ret_n, err));
     struct al_op *ops = al_arena_array(a, *ret_n + 1, sizeof *ops);
     struct al_write_result res = {0};
     if (!ops)

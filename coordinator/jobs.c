@@ -487,8 +487,7 @@ uint32_t al_jobs_count_team(struct al_jobs *j, struct al_str team)
     uint32_t n = 0;
     pthread_mutex_lock(&j->mu);
     for (size_t i = 0; i < j->n_records; i++)
-        n += al_str_is(team, j->records[i]->team) &&
-             !al_job_has_ended(j->records[i]->status.state);
+        n += al_str_is(team, j->records[i]->team) && !al_job_has_ended(j->records[i]->status.state);
     pthread_mutex_unlock(&j->mu);
     return n;
 }

@@ -51,8 +51,7 @@ bool al_key_id_is_valid(const char *id)
 bool al_key_text_split(struct al_str text, struct al_str *ret_id, struct al_str *ret_secret)
 {
     if (text.n < 3 + AL_KEY_ID_MIN + 1 + AL_KEY_SECRET_CHARS ||
-        text.n > 3 + AL_KEY_ID_MAX + 1 + AL_KEY_SECRET_CHARS ||
-        !al_str_starts(text, AL_STR("al_")))
+        text.n > 3 + AL_KEY_ID_MAX + 1 + AL_KEY_SECRET_CHARS || !al_str_starts(text, AL_STR("al_")))
         return false;
     size_t n = text.n - 3 - 1 - AL_KEY_SECRET_CHARS;
     struct al_str id = al_str_sub(text, 3, n);

@@ -10,7 +10,7 @@
 struct al_storage_quota {
     struct al_storage_quota_options opt; /* immutable after create */
     pthread_mutex_t mu;
-    pthread_cond_t released; /* with mu */
+    pthread_cond_t released;      /* with mu */
     struct al_storage_hold *held; /* guarded by mu; sums by space, those of spaces with a quota */
     size_t n;
     size_t cap;
@@ -80,7 +80,8 @@ static enum al_code growth(struct al_storage_quota *q, const struct al_doc *d,
     al_buf_fini(&b);
     if (c != AL_OK)
         return c;
-    struct al_shard_port *p = q->opt.router->shards[al_router_of_doc(q->opt.router, d->space, d->id)];
+    struct al_shard_port *p =
+        q->opt.router->shards[al_router_of_doc(q->opt.router, d->space, d->id)];
     struct al_err e = {0};
     uint64_t old = 0;
     c = p->ops->get_bytes(p, d->space, d->id, &old, &e);
@@ -152,8 +153,8 @@ static enum al_code add(struct al_storage_quota *q, const struct al_storage_hold
 }
 
 static enum al_code hold(struct al_storage_quota *q, const struct al_doc *d,
-                         const struct al_space_owner *owners, size_t n,
-                         struct al_storage_hold *ret, struct al_err *err)
+                         const struct al_space_owner *owners, size_t n, struct al_storage_hold *ret,
+                         struct al_err *err)
 {
     struct al_storage_hold want = {0};
     AL_TRY(growth(q, d, &want, err));
@@ -163,7 +164,8 @@ static enum al_code hold(struct al_storage_quota *q, const struct al_doc *d,
     pthread_mutex_lock(&q->mu);
     struct al_metric *refused_by;
     enum al_code c;
-    do { /* between its commit and its release an item counts twice: look again when it is settled */
+    do { /* between its commit and its release an item counts twice: look again when it is settled
+          */
         c = AL_OK;
         refused_by = NULL;
         for (size_t i = 0; c == AL_OK && i < n; i++)

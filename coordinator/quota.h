@@ -3,10 +3,10 @@
  *
  * The counters are written in the batch of what they count (al_shard_get_use), so nothing here can
  * drift or get lost. What is on its way through this coordinator is added until it is committed or
- * has failed, so that streams cannot pass a limit together; and an item is refused only when nothing
- * is on its way any more (waited for at most 2 s). A document that is deleted while its replacement
- * is on its way can make the latter exceed by its old size. Two coordinators of a cluster do not see
- * what is on its way through each other.
+ * has failed, so that streams cannot pass a limit together; and an item is refused only when
+ * nothing is on its way any more (waited for at most 2 s). A document that is deleted while its
+ * replacement is on its way can make the latter exceed by its old size. Two coordinators of a
+ * cluster do not see what is on its way through each other.
  *
  * Thread: any thread (internally locked).
  */
@@ -40,9 +40,9 @@ struct al_storage_hold {
     uint64_t bytes;
 };
 
-/* Make room for one document. AL_RESOURCE_EXHAUSTED, reason QUOTA_EXCEEDED; *ret then holds nothing.
- * Replacing a document takes no item and only the bytes by which it grows. Costs nothing while
- * nobody has a quota. */
+/* Make room for one document. AL_RESOURCE_EXHAUSTED, reason QUOTA_EXCEEDED; *ret then holds
+ * nothing. Replacing a document takes no item and only the bytes by which it grows. Costs nothing
+ * while nobody has a quota. */
 AL_NODISCARD enum al_code al_storage_quota_hold(struct al_storage_quota *q, const struct al_doc *d,
                                                 struct al_storage_hold *ret, struct al_err *err);
 

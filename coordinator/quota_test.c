@@ -67,16 +67,14 @@ static struct al_ingest *start(struct fix *f, uint32_t space)
 {
     struct al_err err = {0};
     struct al_ingest *g = NULL;
-    struct al_ingest_options o = {.router = &f->core.router,
-                                  .embedder = f->core.embedder,
-                                  .clock = al_clock_system(),
-                                  .quota = f->quota,
-                                  .target = {.space = space,
-                                             .visibility = AL_VIS_TEAM,
-                                             .team = "red",
-                                             .deployment = ""},
-                                  .on_results = on_results,
-                                  .u = f};
+    struct al_ingest_options o = {
+        .router = &f->core.router,
+        .embedder = f->core.embedder,
+        .clock = al_clock_system(),
+        .quota = f->quota,
+        .target = {.space = space, .visibility = AL_VIS_TEAM, .team = "red", .deployment = ""},
+        .on_results = on_results,
+        .u = f};
     AL_CHECK_OK(al_ingest_start(&o, &g, &err), err);
     return g;
 }
@@ -202,16 +200,14 @@ static void *write_many(void *u)
     struct al_ingest *g = NULL;
     struct al_ingest_summary sum;
     struct al_token t;
-    struct al_ingest_options o = {.router = &w->f->core.router,
-                                  .embedder = w->f->core.embedder,
-                                  .clock = al_clock_system(),
-                                  .quota = w->f->quota,
-                                  .target = {.space = w->f->team,
-                                             .visibility = AL_VIS_TEAM,
-                                             .team = "red",
-                                             .deployment = ""},
-                                  .on_results = count_taken,
-                                  .u = w};
+    struct al_ingest_options o = {
+        .router = &w->f->core.router,
+        .embedder = w->f->core.embedder,
+        .clock = al_clock_system(),
+        .quota = w->f->quota,
+        .target = {.space = w->f->team, .visibility = AL_VIS_TEAM, .team = "red", .deployment = ""},
+        .on_results = count_taken,
+        .u = w};
     al_arena_init(&a, NULL, 1 << 20);
     if (al_ingest_start(&o, &g, &err) == AL_OK) {
         for (unsigned i = 0; i < 60; i++)

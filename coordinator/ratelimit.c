@@ -169,8 +169,8 @@ static enum al_code look(struct al_ratelimit *r, const struct al_credential *c, 
         return AL_OK;
     al_metric_add(r->opt.metrics.calls, 1);
     if (rate.per_second <= 0)
-        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "RATE_LIMITED", "%s: its quota allows no calls",
-                         b->name);
+        return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "RATE_LIMITED",
+                         "%s: its quota allows no calls", b->name);
     return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "RATE_LIMITED",
                      "%s: more than %g calls a second; again in %.1f s", b->name, rate.per_second,
                      (1 - b->calls) / rate.per_second);

@@ -4,9 +4,9 @@
  * A call concerns up to three scopes (airlore/directory.h): its key, the key's deployment, its
  * team; it must pass all of them, and counts for none when one refuses. Calls a second: a bucket of
  * two seconds' worth, at least one call, refilled steadily. A key without a rate of its own has the
- * server's default, with a bucket of six seconds' worth, at least ten calls. Items a second slow the
- * stream down. Bytes a day are counted from midnight UTC. A restart forgets: these limits protect
- * the server, they do not bill.
+ * server's default, with a bucket of six seconds' worth, at least ten calls. Items a second slow
+ * the stream down. Bytes a day are counted from midnight UTC. A restart forgets: these limits
+ * protect the server, they do not bill.
  *
  * Thread: any thread (internally locked).
  */

@@ -27,7 +27,8 @@ static struct al_credential caller(const char *key, const char *deployment, cons
 {
     struct al_credential c = {.n_scopes = 3};
     snprintf(c.scopes[0].name, sizeof c.scopes[0].name, "teams/%s/keys/%s", team, key);
-    snprintf(c.scopes[1].name, sizeof c.scopes[1].name, "teams/%s/deployments/%s", team, deployment);
+    snprintf(c.scopes[1].name, sizeof c.scopes[1].name, "teams/%s/deployments/%s", team,
+             deployment);
     snprintf(c.scopes[2].name, sizeof c.scopes[2].name, "teams/%s", team);
     return c;
 }
@@ -183,7 +184,8 @@ static void test_bytes_are_counted_by_the_day(void **state)
     assert_int_equal(al_ratelimit_bytes(f.r, &c, UINT64_MAX, &err), AL_RESOURCE_EXHAUSTED);
     struct al_credential d = caller("other", "d", "t"); /* the default is each key's own */
     AL_CHECK_OK(al_ratelimit_bytes(f.r, &d, 1000, &err), err);
-    d.scopes[2].quota = (struct al_quota){.set = AL_QUOTA_INGEST_BYTES, .ingest_bytes_per_day = 2001};
+    d.scopes[2].quota =
+        (struct al_quota){.set = AL_QUOTA_INGEST_BYTES, .ingest_bytes_per_day = 2001};
     struct al_credential e = caller("third", "d", "t");
     e.scopes[2].quota = d.scopes[2].quota;
     assert_int_equal(al_ratelimit_bytes(f.r, &e, 2, &err), AL_RESOURCE_EXHAUSTED); /* of the team */

@@ -371,7 +371,8 @@ static enum al_code take_wishes(struct al_coordinator *c, struct al_arena *a,
     struct al_kv *labels = NULL;
     AL_TRY(room_for_labels(a, wish->n_labels, &labels, &change, err));
     for (size_t i = 0; i < wish->n_labels; i++)
-        labels[i] = (struct al_kv){al_str_c(wish->labels[i]->key), al_str_c(wish->labels[i]->value)};
+        labels[i] =
+            (struct al_kv){al_str_c(wish->labels[i]->key), al_str_c(wish->labels[i]->value)};
     if (wish->display_name[0])
         change.display_name = wish->display_name;
     if (wish->airflow_url[0])
@@ -379,7 +380,8 @@ static enum al_code take_wishes(struct al_coordinator *c, struct al_arena *a,
     if (!change.display_name && !change.airflow_url && !change.labels)
         return AL_OK;
     enum al_code code = al_directory_change_deployment(c->directory, &change, d, err);
-    if (code != AL_OK && al_directory_drop_deployment(c->directory, d->team, d->name, NULL) != AL_OK)
+    if (code != AL_OK &&
+        al_directory_drop_deployment(c->directory, d->team, d->name, NULL) != AL_OK)
         al_log(c->opt.log, AL_LOG_WARN, "deployment.half_made", AL_S("deployment", d->name));
     return code;
 }
@@ -423,7 +425,8 @@ enum al_code al_admin_find_deployment(struct al_coordinator *c, const struct al_
     char team[AL_NAME_BYTES_MAX + 1];
     if (!rest || n >= sizeof parent)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT",
-                         "deployment: '%.100s' is no name of one; 'teams/T/deployments/D' is", name);
+                         "deployment: '%.100s' is no name of one; 'teams/T/deployments/D' is",
+                         name);
     memcpy(parent, name, n);
     parent[n] = '\0';
     AL_TRY(al_admin_team_of(parent, team, err));

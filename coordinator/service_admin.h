@@ -34,8 +34,8 @@ AL_NODISCARD enum al_code al_admin_find_deployment(struct al_coordinator *c,
 AL_NODISCARD enum al_code al_admin_require_seen(const struct al_credential *cred, const char *team,
                                                 struct al_err *err);
 
-/* Versions as etags: text of one, and back ("" is 0). AL_ABORTED, reason ETAG_MISMATCH, for one that
- * was never given. */
+/* Versions as etags: text of one, and back ("" is 0). AL_ABORTED, reason ETAG_MISMATCH, for one
+ * that was never given. */
 char *al_admin_etag(struct al_arena *a, uint64_t version) AL_NODISCARD;
 AL_NODISCARD enum al_code al_admin_etag_parse(const char *etag, uint64_t *ret, struct al_err *err);
 

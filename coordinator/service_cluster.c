@@ -11,7 +11,8 @@ static uint64_t free_bytes(const struct al_coordinator *c)
     return n;
 }
 
-/* What a credential may know of sizes: everything as an admin of the server; else of its own spaces.
+/* What a credential may know of sizes: everything as an admin of the server; else of its own
+ * spaces.
  */
 static enum al_code shard_use(struct al_shard_port *p, const struct al_credential *cred,
                               struct al_space_use *ret, struct al_err *err)

@@ -1,5 +1,6 @@
-/* Deleting a team or a deployment with all it has. Keys first, so that nobody writes meanwhile; then
- * items; then what they belonged to. A call that breaks off is repeated: what is gone is gone. */
+/* Deleting a team or a deployment with all it has. Keys first, so that nobody writes meanwhile;
+ * then items; then what they belonged to. A call that breaks off is repeated: what is gone is gone.
+ */
 #include <string.h>
 
 #include "service_admin.h"
@@ -72,8 +73,8 @@ static enum al_code not_empty(const char *what, struct al_err *err)
                      "'%s' has items, keys or deployments; force deletes them too", what);
 }
 
-static enum al_code has_items(struct al_coordinator *c, const uint32_t *spaces, size_t n,
-                              bool *ret, struct al_err *err)
+static enum al_code has_items(struct al_coordinator *c, const uint32_t *spaces, size_t n, bool *ret,
+                              struct al_err *err)
 {
     struct al_space_use use = {0};
     AL_TRY(al_storage_use(c->opt.router, spaces, n, &use, err));

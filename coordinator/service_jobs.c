@@ -1,7 +1,7 @@
 #include <string.h>
 
-#include "service.h"
 #include "findings.h"
+#include "service.h"
 #include "work.h"
 
 #define WATCH_STEP_MS 5000u

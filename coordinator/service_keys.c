@@ -115,13 +115,16 @@ static enum al_code wanted_certificate(const Airlore__V1__CreateKeyRequest *m, s
 {
     const Airlore__V1__Key *k = m->key;
     if ((k->certificate_subject[0] != 0) + (k->certificate_sha256[0] != 0) +
-            (m->certificate_pem[0] != 0) > 1)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "FIELDS_CONFLICT",
-                         "certificate: a subject, a SHA-256 or the certificate itself, one of them");
+            (m->certificate_pem[0] != 0) >
+        1)
+        return AL_FAIL_R(
+            err, AL_INVALID_ARGUMENT, "FIELDS_CONFLICT",
+            "certificate: a subject, a SHA-256 or the certificate itself, one of them");
     if (k->certificate_subject[0]) {
         if (strlen(k->certificate_subject) > AL_CERTIFICATE_TEXT_MAX)
             return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE",
-                             "certificate: a subject has at most %u bytes", AL_CERTIFICATE_TEXT_MAX);
+                             "certificate: a subject has at most %u bytes",
+                             AL_CERTIFICATE_TEXT_MAX);
         want->match = AL_CERTIFICATE_SUBJECT;
         snprintf(want->certificate, sizeof want->certificate, "%s", k->certificate_subject);
     } else if (k->certificate_sha256[0]) {

@@ -52,16 +52,15 @@ static enum al_code find_subject(struct al_coordinator *c, struct al_rpc_call *c
 /* ---- wire ---- */
 
 /* Each limit: bit, field of the message, field of the quota. */
-#define LIMITS(X)                                                                             \
-    X(AL_QUOTA_ITEMS, max_items, MAX_ITEMS, max_items)                                        \
-    X(AL_QUOTA_BYTES, max_bytes, MAX_BYTES, max_bytes)                                        \
-    X(AL_QUOTA_CALLS_PER_SECOND, calls_per_second, CALLS_PER_SECOND, calls_per_second)        \
-    X(AL_QUOTA_ITEMS_PER_SECOND, items_per_second, ITEMS_PER_SECOND, items_per_second)        \
-    X(AL_QUOTA_CONCURRENT_CALLS, max_concurrent_calls, MAX_CONCURRENT_CALLS,                  \
-      max_concurrent_calls)                                                                   \
-    X(AL_QUOTA_JOBS, max_jobs, MAX_JOBS, max_jobs)                                            \
-    X(AL_QUOTA_DEPLOYMENTS, max_deployments, MAX_DEPLOYMENTS, max_deployments)                \
-    X(AL_QUOTA_INGEST_BYTES, max_ingest_bytes_per_day, MAX_INGEST_BYTES_PER_DAY,              \
+#define LIMITS(X)                                                                                  \
+    X(AL_QUOTA_ITEMS, max_items, MAX_ITEMS, max_items)                                             \
+    X(AL_QUOTA_BYTES, max_bytes, MAX_BYTES, max_bytes)                                             \
+    X(AL_QUOTA_CALLS_PER_SECOND, calls_per_second, CALLS_PER_SECOND, calls_per_second)             \
+    X(AL_QUOTA_ITEMS_PER_SECOND, items_per_second, ITEMS_PER_SECOND, items_per_second)             \
+    X(AL_QUOTA_CONCURRENT_CALLS, max_concurrent_calls, MAX_CONCURRENT_CALLS, max_concurrent_calls) \
+    X(AL_QUOTA_JOBS, max_jobs, MAX_JOBS, max_jobs)                                                 \
+    X(AL_QUOTA_DEPLOYMENTS, max_deployments, MAX_DEPLOYMENTS, max_deployments)                     \
+    X(AL_QUOTA_INGEST_BYTES, max_ingest_bytes_per_day, MAX_INGEST_BYTES_PER_DAY,                   \
       ingest_bytes_per_day)
 
 static Airlore__V1__Quota *msg_quota(struct al_arena *a, const char *name, const struct al_quota *q,
@@ -70,10 +69,10 @@ static Airlore__V1__Quota *msg_quota(struct al_arena *a, const char *name, const
     Airlore__V1__Quota *m = al_msg_new(a, &airlore__v1__quota__descriptor);
     if (!m)
         return NULL;
-#define PUT(bit_, wire_, upper_, own_)                                       \
-    if (q->set & (bit_)) {                                                   \
-        m->_##wire_##_case = AIRLORE__V1__QUOTA___##upper_##_##upper_;       \
-        m->wire_ = q->own_;                                                  \
+#define PUT(bit_, wire_, upper_, own_)                                 \
+    if (q->set & (bit_)) {                                             \
+        m->_##wire_##_case = AIRLORE__V1__QUOTA___##upper_##_##upper_; \
+        m->wire_ = q->own_;                                            \
     }
     LIMITS(PUT)
 #undef PUT
@@ -133,9 +132,10 @@ static enum al_code wanted_quota(const Airlore__V1__Quota *m, const struct subje
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "FIELDS_CONFLICT",
                          "quota: max_jobs and max_deployments are limits of a team");
     if ((q.set & (AL_QUOTA_ITEMS | AL_QUOTA_BYTES)) && !of->is_team && !of->is_deployment)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "FIELDS_CONFLICT",
-                         "quota: max_items and max_bytes are limits of a team or a deployment; what "
-                         "a key has stored is not counted");
+        return AL_FAIL_R(
+            err, AL_INVALID_ARGUMENT, "FIELDS_CONFLICT",
+            "quota: max_items and max_bytes are limits of a team or a deployment; what "
+            "a key has stored is not counted");
     AL_TRY(check_ranges(&q, err));
     *ret = q;
     return AL_OK;

@@ -6,8 +6,8 @@
 #define FORMAT_NEW 2u /* with what was added at their ends */
 #define QUOTA_FORMAT 1u
 
-static enum al_code read_format(struct al_reader *r, const char *what, uint8_t newest,
-                                uint8_t *ret, struct al_err *err)
+static enum al_code read_format(struct al_reader *r, const char *what, uint8_t newest, uint8_t *ret,
+                                struct al_err *err)
 {
     uint8_t f = al_reader_u8(r);
     if (r->failed || f == 0)

@@ -23,7 +23,7 @@
 
 /* A key as stored. */
 struct al_key_row {
-    struct al_key key; /* readable: in the arena */
+    struct al_key key;                /* readable: in the arena */
     uint32_t old_requests_per_minute; /* quota of a row of format 1; counts while no row of */
     uint64_t old_bytes_per_day;       /* AL_TABLE_QUOTA has its name */
     uint8_t salt[16];

@@ -36,8 +36,9 @@ static enum al_code run_compact(void *ctx, struct al_job_run *run, struct al_str
         p.i++;
     }
     al_job_result(run, "shards", "%zu", w.n_shards);
-    al_job_result(run, "freed_bytes", "%llu",
-                  (unsigned long long)(bytes_before > bytes_after ? bytes_before - bytes_after : 0));
+    al_job_result(
+        run, "freed_bytes", "%llu",
+        (unsigned long long)(bytes_before > bytes_after ? bytes_before - bytes_after : 0));
     al_job_result(run, "dead_rows_removed", "%llu",
                   (unsigned long long)(before > after ? before - after : 0));
     return AL_OK;

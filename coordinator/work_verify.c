@@ -110,8 +110,8 @@ static bool has_line(const struct lines *l, struct al_str line)
 /* Vectors of one's own come with documents of one chunk, and nothing says which these are: of one
  * chunk none is looked at. */
 static enum al_code compare_vectors(struct verify *v, struct al_shard_port *s,
-                                    const struct al_doc *head, struct al_arena *a, struct lines *out,
-                                    struct al_arena *keep, struct al_err *err)
+                                    const struct al_doc *head, struct al_arena *a,
+                                    struct lines *out, struct al_arena *keep, struct al_err *err)
 {
     struct al_doc d;
     struct al_err gone = {0};

@@ -203,8 +203,8 @@ AL_NODISCARD enum al_code al_shard_load_counts(struct al_shard *s, struct al_err
 AL_NODISCARD enum al_code al_shard_begin_epoch(struct al_shard *s, struct al_err *err);
 
 /* Add to the counts of a space; differences wrap around, so that a large one subtracts. */
-AL_NODISCARD enum al_code al_shard_count(struct al_shard *s,
-                                         const struct al_space_count *change, struct al_err *err);
+AL_NODISCARD enum al_code al_shard_count(struct al_shard *s, const struct al_space_count *change,
+                                         struct al_err *err);
 struct al_space_count *al_shard_find_count(struct al_shard *s, uint32_t space);
 void al_shard_put_count(struct al_store *st, struct al_store_batch *b,
                         const struct al_space_count *c);

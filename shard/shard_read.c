@@ -89,8 +89,8 @@ enum al_code al_shard_get_doc(struct al_shard *s, uint32_t space, struct al_str 
     return al_shard_note(s, code, &e);
 }
 
-enum al_code al_shard_get_bytes(struct al_shard *s, uint32_t space, struct al_str id,
-                                uint64_t *ret, struct al_err *err)
+enum al_code al_shard_get_bytes(struct al_shard *s, uint32_t space, struct al_str id, uint64_t *ret,
+                                struct al_err *err)
 {
     AL_TRY(al_shard_check_open(s, err));
     AL_TRY(check_id(id, err));

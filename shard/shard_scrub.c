@@ -59,8 +59,8 @@ static enum al_code scrub_family(struct scrub *x, struct al_store *st, enum al_f
     }
     char line[sizeof e.msg + 64];
     int n = snprintf(line, sizeof line, "store: family '%s': %s", al_family_names[f], e.msg);
-    return add_problem(x, (struct al_str){line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1},
-                       err);
+    return add_problem(
+        x, (struct al_str){line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1}, err);
 }
 
 static enum al_code scrub_store(struct scrub *x, struct al_err *err)
@@ -78,8 +78,7 @@ static enum al_code scrub_segments(struct scrub *x, struct al_err *err)
 {
     struct al_buf lines;
     al_buf_init(&lines, x->s->opt.mem, PROBLEM_BYTES_MAX);
-    enum al_code code =
-        al_segset_scrub_files(x->s->segs, &lines, &x->report.segments_checked, err);
+    enum al_code code = al_segset_scrub_files(x->s->segs, &lines, &x->report.segments_checked, err);
     struct al_str rest = al_buf_view(&lines);
     while (code == AL_OK && rest.n > 0) {
         size_t end = al_str_find(rest, AL_STR("\n"), 0);

@@ -26,7 +26,8 @@ static void setup(struct fx *f, const struct al_store_factory *store)
     struct al_err err;
     for (unsigned part = 0; part < 2; part++) { /* two sealed segments and a growing one */
         for (unsigned i = 0; i < 20; i++)
-            (void)fx_put(f->s, &f->a, al_arena_printf(&f->a, "d%u", 20 * part + i), 100 * part + i, 2);
+            (void)fx_put(f->s, &f->a, al_arena_printf(&f->a, "d%u", 20 * part + i), 100 * part + i,
+                         2);
         AL_CHECK_OK(al_shard_compact(f->s, false, NULL, NULL, &err), err);
     }
     (void)fx_put(f->s, &f->a, "late", 999, 1);

@@ -169,8 +169,8 @@ int al_cmd_deployment_create(struct al_cli *c)
     return rc;
 }
 
-/* Resource name of the one given: teams/T/deployments/D, T/D, or D of --team or the key's team. NULL
- * after saying what is wrong. */
+/* Resource name of the one given: teams/T/deployments/D, T/D, or D of --team or the key's team.
+ * NULL after saying what is wrong. */
 static char *deployment_name(struct al_cli *c, int *rc)
 {
     const char *id = al_cli_one(c, "deployment");
@@ -205,8 +205,7 @@ int al_cmd_deployment_update(struct al_cli *c)
     r.labels = al_arena_array(&c->arena, d.n_labels + 1, sizeof(void *));
     AL_ASSERT(r.labels != NULL);
     for (size_t i = 0; i < d.n_labels; i++) {
-        Airlore__V1__UpdateDeploymentRequest__LabelsEntry *e =
-            al_arena_alloc(&c->arena, sizeof *e);
+        Airlore__V1__UpdateDeploymentRequest__LabelsEntry *e = al_arena_alloc(&c->arena, sizeof *e);
         AL_ASSERT(e != NULL);
         airlore__v1__update_deployment_request__labels_entry__init(e);
         e->key = d.labels[i]->key;
@@ -339,11 +338,15 @@ int al_cmd_key_create(struct al_cli *c)
 
 int al_cmd_key_list(struct al_cli *c)
 {
-    static const struct al_cli_column columns[] = {
-        {"NAME", "name"},           {"ROLES", "roles"},         {"DEPLOYMENT", "deployment"},
-        {"CREATED", "create_time"}, {"EXPIRES", "expire_time"}, {"REVOKED", "revoke_time"},
-        {"CERTIFICATE", "certificate_subject"}, {"SHA256", "certificate_sha256"},
-        {"FOR", "display_name"}};
+    static const struct al_cli_column columns[] = {{"NAME", "name"},
+                                                   {"ROLES", "roles"},
+                                                   {"DEPLOYMENT", "deployment"},
+                                                   {"CREATED", "create_time"},
+                                                   {"EXPIRES", "expire_time"},
+                                                   {"REVOKED", "revoke_time"},
+                                                   {"CERTIFICATE", "certificate_subject"},
+                                                   {"SHA256", "certificate_sha256"},
+                                                   {"FOR", "display_name"}};
     Airlore__V1__ListKeysRequest r = AIRLORE__V1__LIST_KEYS_REQUEST__INIT;
     r.parent = al_cli_team_option(c);
     r.show_ended = c->args.value[AL_OPT_ALL] != NULL;

@@ -124,7 +124,8 @@ const struct al_cli_command al_cli_commands[] = {
     {"key create",
      "",
      "create an API key; it is shown once",
-     "The default role is reader. With one of the --certificate options no key is made: calls with\n"
+     "The default role is reader. With one of the --certificate options no key is made: calls "
+     "with\n"
      "such a client certificate count as this credential.",
      al_cmd_key_create,
      {AL_OPT_TEAM, AL_OPT_DEPLOYMENT, AL_OPT_ROLE, AL_OPT_READS, AL_OPT_DISPLAY_NAME,

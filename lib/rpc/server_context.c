@@ -55,7 +55,8 @@ const char *al_rpc_call_peer(struct al_rpc_call *call)
 }
 
 /* Values of a property of the verified peer, in the arena; at most n. */
-static size_t peer_values(struct al_rpc_call *call, const char *property, const char **ret, size_t n)
+static size_t peer_values(struct al_rpc_call *call, const char *property, const char **ret,
+                          size_t n)
 {
     grpc_auth_context *auth = grpc_call_auth_context(call->grpc);
     if (!auth)

@@ -140,7 +140,7 @@ def allowed(kind: str, team: str, role: str) -> bool:
 
 def check_method(c: Checks, w: World, name: str, kind: str, build: Build) -> None:
     """One entry, by all callers."""
-    path = SERVICE + name.split(" ")[0]
+    path = SERVICE + name.split(" ", maxsplit=1)[0]
     no_key = wire.call(w.server.grpc, "", path, build(w))
     c.that(f"{name}: nobody without a key", (no_key.code, no_key.reason) == ("UNAUTHENTICATED", "KEY_MISSING"), no_key)
     for (team, role), key in w.keys.items():
@@ -183,7 +183,7 @@ def check_contract(c: Checks) -> None:
     service = re.search(r"^service AdminService \{(.*?)^\}", PROTO.read_text(), re.M | re.S)
     assert service
     methods = set(re.findall(r"^  rpc (\w+)\(", service[1], re.M))
-    entries = {name.split(" ")[0] for name in METHODS}
+    entries = {name.split(" ", maxsplit=1)[0] for name in METHODS}
     c.that(f"all {len(methods)} methods of the contract have an entry", len(methods) > 40 and methods <= entries, methods - entries)
     c.that("no entry without a method", entries <= methods, entries - methods)
 

@@ -68,7 +68,7 @@ def sizes(c: Checks, s: Server) -> None:
     """Bytes of a deployment."""
     key = must(s, "key", "create", "--team", "red", "--deployment", "plant", "--role", "contributor")["key"]
     must(s, "quota", "set", "--deployment", "red/plant", "--max-bytes", "3000")
-    rc, docs, err = s.cli("ingest", "-", key=key, stdin=jsonl(0, 100, "words " * 20))
+    rc, docs, _ = s.cli("ingest", "-", key=key, stdin=jsonl(0, 100, "words " * 20))
     q = must(s, "quota", "get", "--deployment", "red/plant")
     c.that("bytes stop it", rc == 1 and 0 < docs[0]["inserted"] < 30 and "QUOTA_EXCEEDED" in json.dumps(docs[0]["errors"]), docs)
     c.that("short of the limit by less than an item", 2300 < int(q["use"]["bytes"]) <= 3000, q)

@@ -130,7 +130,7 @@ struct al_credential {
     uint32_t team_space;
     const char *pseudonym; /* of its team */
     bool team_named;
-    bool by_certificate; /* let in by it */
+    bool by_certificate;                               /* let in by it */
     struct al_quota_scope scopes[AL_QUOTA_SCOPES_MAX]; /* of its key, its deployment, its team */
     size_t n_scopes;
     uint64_t generation; /* of keys and quotas when they were read */
@@ -168,8 +168,8 @@ struct al_team_change {
     const bool *named; /* in the community; what was published before keeps its label */
     uint64_t if_version;
 };
-/* AL_NOT_FOUND, reason TEAM_NOT_FOUND; AL_ABORTED, reason ETAG_MISMATCH; AL_INVALID_ARGUMENT, reason
- * TOO_LARGE. *ret as it is then. */
+/* AL_NOT_FOUND, reason TEAM_NOT_FOUND; AL_ABORTED, reason ETAG_MISMATCH; AL_INVALID_ARGUMENT,
+ * reason TOO_LARGE. *ret as it is then. */
 AL_NODISCARD enum al_code al_directory_change_team(struct al_directory *d, const char *name,
                                                    const struct al_team_change *change,
                                                    struct al_team *ret, struct al_err *err);
@@ -195,11 +195,9 @@ AL_NODISCARD enum al_code al_directory_get_deployment(struct al_directory *d, co
                                                       struct al_err *err);
 
 /* Its details, read from the store. AL_NOT_FOUND. */
-AL_NODISCARD enum al_code al_directory_get_details(struct al_directory *d,
-                                                   const struct al_deployment *x,
-                                                   struct al_arena *a,
-                                                   struct al_deployment_details *ret,
-                                                   struct al_err *err);
+AL_NODISCARD enum al_code
+al_directory_get_details(struct al_directory *d, const struct al_deployment *x, struct al_arena *a,
+                         struct al_deployment_details *ret, struct al_err *err);
 
 /* What changes; NULL stays. if_version 0: whatever it is now. */
 struct al_deployment_change {
@@ -233,8 +231,9 @@ AL_NODISCARD enum al_code al_directory_list_deployments(struct al_directory *d, 
 /* Make a key from what `want` says (team, deployment, role, note, expiry, certificate, creator,
  * readable, id: "" for a random one; times are set here). The full key ("al_<id>_<secret>") goes
  * into ret_text and nowhere else: only a hash of the secret is kept. A certificate has no secret:
- * ret_text "". AL_ALREADY_EXISTS, reason NAME_TAKEN: the id, or the certificate by a credential that
- * is not revoked. AL_INVALID_ARGUMENT, reason BAD_FORMAT: an id or fingerprint that is none. */
+ * ret_text "". AL_ALREADY_EXISTS, reason NAME_TAKEN: the id, or the certificate by a credential
+ * that is not revoked. AL_INVALID_ARGUMENT, reason BAD_FORMAT: an id or fingerprint that is none.
+ */
 AL_NODISCARD enum al_code al_directory_add_key(struct al_directory *d, const struct al_key *want,
                                                char ret_text[AL_KEY_TEXT_MAX], struct al_key *ret,
                                                struct al_err *err);
@@ -260,7 +259,8 @@ AL_NODISCARD enum al_code al_directory_drop_key(struct al_directory *d, const ch
                                                 struct al_err *err);
 
 /* Set a quota; name as in struct al_quota_scope, of something that exists (not looked at here).
- * if_version 0: whatever it is now. AL_ABORTED, reason ETAG_MISMATCH. *ret_version of the new one. */
+ * if_version 0: whatever it is now. AL_ABORTED, reason ETAG_MISMATCH. *ret_version of the new one.
+ */
 AL_NODISCARD enum al_code al_directory_set_quota(struct al_directory *d, const char *name,
                                                  const struct al_quota *q, uint64_t if_version,
                                                  uint64_t *ret_version, struct al_err *err);
@@ -269,8 +269,8 @@ AL_NODISCARD enum al_code al_directory_set_quota(struct al_directory *d, const c
 void al_directory_get_quota(struct al_directory *d, const char *name, struct al_quota *ret,
                             uint64_t *ret_version);
 
-/* Quotas of the owners of a space (deployment first, then team), and per scope the spaces that count
- * for it. None for the community. Arrays in the arena. */
+/* Quotas of the owners of a space (deployment first, then team), and per scope the spaces that
+ * count for it. None for the community. Arrays in the arena. */
 struct al_space_owner {
     struct al_quota_scope scope;
     uint32_t *spaces;

@@ -81,8 +81,8 @@ struct al_jobs_options {
     struct al_random *random;
     struct al_mem *mem;
     struct al_log *log;
-    /* A job was forgotten for good: what its kind has kept of it can go. Called without locks; may be
-     * NULL. */
+    /* A job was forgotten for good: what its kind has kept of it can go. Called without locks; may
+     * be NULL. */
     void (*on_forget)(void *u, const char *id);
     void *forget_u;
 };

@@ -336,9 +336,9 @@ AL_NODISCARD enum al_code al_shard_verify(struct al_shard *s, struct al_arena *a
                                           bool (*progress)(void *u, double done), void *u,
                                           struct al_verify_report *ret, struct al_err *err);
 
-/* Read every byte anew: all rows of the store, whose blocks carry checksums (those that its cache of
- * 16 MiB holds come from there), and every section of every segment file, through the disk port and
- * not from the mapping. Problems as of al_shard_verify. */
+/* Read every byte anew: all rows of the store, whose blocks carry checksums (those that its cache
+ * of 16 MiB holds come from there), and every section of every segment file, through the disk port
+ * and not from the mapping. Problems as of al_shard_verify. */
 AL_NODISCARD enum al_code al_shard_scrub(struct al_shard *s, struct al_arena *a,
                                          bool (*progress)(void *u, double done), void *u,
                                          struct al_verify_report *ret, struct al_err *err);
