@@ -9,6 +9,7 @@
 #define FIELD(name_) offsetof(struct al_settings, name_)
 
 static const char *const roles[] = {"standalone", "node", "coordinator", NULL};
+static const char *const client_certificates[] = {"required", "optional", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const log_formats[] = {"auto", "json", "human", NULL};
 
@@ -64,7 +65,11 @@ static const struct al_config_key keys[] = {
     {"tls.key", AL_CONFIG_STRING, FIELD(tls_key), "", NULL, "1024", NULL,
      "PEM file with the key of tls.cert."},
     {"tls.client_ca", AL_CONFIG_STRING, FIELD(tls_client_ca), "", NULL, "1024", NULL,
-     "PEM file with the authority of client certificates; set: clients without one are refused."},
+     "PEM file with the authority of client certificates; one that counts as a credential needs no "
+     "key."},
+    {"tls.client_certificates", AL_CONFIG_CHOICE, FIELD(tls_client_certificates), "required", NULL,
+     NULL, client_certificates,
+     "With tls.client_ca: whether clients without a certificate are refused."},
     {"limits.http_connections", AL_CONFIG_U64, FIELD(http_connections), "256", "8", "65536", NULL,
      "Connections over HTTP at once; the one silent for longest gives way."},
     {"limits.http_connections_per_address", AL_CONFIG_U64, FIELD(http_connections_per_address),

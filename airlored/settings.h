@@ -15,6 +15,8 @@
 
 enum al_settings_role { AL_SETTINGS_STANDALONE, AL_SETTINGS_NODE, AL_SETTINGS_COORDINATOR };
 
+enum al_client_certificates { AL_CLIENT_CERTIFICATES_REQUIRED, AL_CLIENT_CERTIFICATES_OPTIONAL };
+
 struct al_settings {
     /* as in the table; strings owned */
     char *listen;
@@ -43,6 +45,7 @@ struct al_settings {
     char *tls_cert;
     char *tls_key;
     char *tls_client_ca;
+    uint64_t tls_client_certificates; /* enum al_client_certificates */
     uint64_t http_connections;
     uint64_t http_connections_per_address;
     uint64_t http_idle_ms;

@@ -128,28 +128,39 @@ static enum al_code open_shards(struct al_standalone *s, struct al_err *err)
         &s->shards, err);
 }
 
+/* Of keys without a quota of their own. */
+static struct al_quota default_quota(const struct al_settings *set)
+{
+    struct al_quota q = {0};
+    if (set->quota_requests_per_minute)
+        q.set |= AL_QUOTA_CALLS_PER_SECOND;
+    if (set->quota_ingest_bytes_per_day)
+        q.set |= AL_QUOTA_INGEST_BYTES;
+    q.calls_per_second = (double)set->quota_requests_per_minute / 60;
+    q.ingest_bytes_per_day = set->quota_ingest_bytes_per_day;
+    return q;
+}
+
 static enum al_code make_coordinator(struct al_standalone *s, struct al_err *err)
 {
     const struct al_settings *set = s->settings;
     AL_TRY(al_coord_mem_open(NULL, &s->coord, err));
     return al_coordinator_create(
-        &(struct al_coordinator_options){
-            .router = al_shard_set_router(s->shards),
-            .system = al_shard_set_system(s->shards),
-            .embedder = s->embedder,
-            .coord = s->coord,
-            .clock = al_clock_system(),
-            .random = al_random_system(),
-            .log = s->log,
-            .metrics = s->metrics,
-            .default_quota = {.requests_per_minute = (uint32_t)set->quota_requests_per_minute,
-                              .ingest_bytes_per_day = set->quota_ingest_bytes_per_day},
-            .message_bytes_max = (size_t)set->rpc_message_bytes,
-            .data_dir = s->folder.path,
-            .server_name = set->name,
-            .version = al_build_version(),
-            .commit = al_build_commit(),
-            .role = "standalone"},
+        &(struct al_coordinator_options){.router = al_shard_set_router(s->shards),
+                                         .system = al_shard_set_system(s->shards),
+                                         .embedder = s->embedder,
+                                         .coord = s->coord,
+                                         .clock = al_clock_system(),
+                                         .random = al_random_system(),
+                                         .log = s->log,
+                                         .metrics = s->metrics,
+                                         .default_quota = default_quota(set),
+                                         .message_bytes_max = (size_t)set->rpc_message_bytes,
+                                         .data_dir = s->folder.path,
+                                         .server_name = set->name,
+                                         .version = al_build_version(),
+                                         .commit = al_build_commit(),
+                                         .role = "standalone"},
         &s->coordinator, err);
 }
 

@@ -24,7 +24,8 @@ static enum al_code read_all(const struct al_settings *s, struct al_disk *disk,
     if (s->tls_client_ca[0]) {
         AL_TRY(read_pem("tls.client_ca", s->tls_client_ca, disk, &f->ca, err));
         f->tls.ca_pem = f->ca.p;
-        f->tls.require_client_cert = true;
+        f->tls.accept_client_cert = true;
+        f->tls.require_client_cert = s->tls_client_certificates == AL_CLIENT_CERTIFICATES_REQUIRED;
     }
     f->is_set = true;
     return AL_OK;

@@ -3,8 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "certificate.h"
+#include "findings.h"
+#include "key_text.h"
 #include "service.h"
 #include "work.h"
+
+#define URIS_MAX 8u
 
 /* ---- service tables ---- */
 
@@ -31,9 +36,12 @@ static const struct al_rpc_method admin[] = {
     {.name = "GetTeam", .unary = al_serve_get_team},
     {.name = "ListTeams", .unary = al_serve_list_teams},
     {.name = "UpdateTeam", .unary = al_serve_update_team},
+    {.name = "DeleteTeam", .unary = al_serve_delete_team},
     {.name = "CreateDeployment", .unary = al_serve_create_deployment},
     {.name = "GetDeployment", .unary = al_serve_get_deployment},
     {.name = "ListDeployments", .unary = al_serve_list_deployments},
+    {.name = "UpdateDeployment", .unary = al_serve_update_deployment},
+    {.name = "DeleteDeployment", .unary = al_serve_delete_deployment},
     {.name = "CreateKey", .unary = al_serve_create_key},
     {.name = "ListKeys", .unary = al_serve_list_keys},
     {.name = "RevokeKey", .unary = al_serve_revoke_key},
@@ -88,18 +96,65 @@ static struct al_str key_of_call(struct al_rpc_call *call)
     return (struct al_str){NULL, 0};
 }
 
+/* A certificate whose connection has outlived it is refused although TLS let it in. */
+static enum al_code check_end(struct al_coordinator *c, struct al_str der, struct al_err *err)
+{
+    uint64_t end = 0;
+    struct al_err e = {0};
+    if (al_certificate_end(der, &end, &e) != AL_OK)
+        return AL_FAIL_R(err, AL_UNAUTHENTICATED, "CERTIFICATE_UNKNOWN", "%s", e.msg);
+    if (end > al_clock_wall_ms(c->opt.clock))
+        return AL_OK;
+    return AL_FAIL_R(err, AL_UNAUTHENTICATED, "CERTIFICATE_EXPIRED",
+                     "certificate: has expired since the connection was made");
+}
+
+static enum al_code certify(struct al_coordinator *c, struct al_rpc_call *call, const char *pem,
+                            const struct al_credential **ret, struct al_err *err)
+{
+    struct al_arena *a = al_rpc_call_arena(call);
+    const char *subjects[URIS_MAX + 1];
+    struct al_certificate cert = {.subjects = subjects};
+    struct al_str der;
+    struct al_err e = {0};
+    if (al_certificate_der(al_str_c(pem), a, &der, &e) != AL_OK)
+        return AL_FAIL_R(err, AL_UNAUTHENTICATED, "CERTIFICATE_UNKNOWN", "%s", e.msg);
+    AL_TRY(check_end(c, der, err));
+    al_sha256_hex(der, cert.sha256);
+    cert.n_subjects = al_rpc_call_peer_uris(call, subjects, URIS_MAX);
+    const char *cn = al_rpc_call_peer_cn(call);
+    if (cn)
+        subjects[cert.n_subjects++] = cn;
+    return al_directory_certify(c->directory, &cert, a, ret, err);
+}
+
+/* The key counts, if one was sent; else the certificate. */
+static enum al_code who_calls(struct al_coordinator *c, struct al_rpc_call *call,
+                              const struct al_credential **ret, struct al_err *err)
+{
+    struct al_str key = key_of_call(call);
+    if (key.n)
+        return al_directory_authenticate(c->directory, key, al_rpc_call_arena(call), ret, err);
+    const char *pem = al_rpc_call_peer_cert(call);
+    if (pem)
+        return certify(c, call, pem, ret, err);
+    return AL_FAIL_R(err, AL_UNAUTHENTICATED, "KEY_MISSING",
+                     "key: none was sent; metadata 'authorization: Bearer <key>' is needed");
+}
+
+enum al_code al_recheck_call(struct al_coordinator *c, struct al_rpc_call *call, struct al_err *err)
+{
+    return al_directory_recheck(c->directory, al_rpc_call_user(call), err);
+}
+
 static enum al_code admit(void *ctx, struct al_rpc_call *call, struct al_err *err)
 {
     struct al_coordinator *c = ctx;
     if (is_open(al_rpc_call_method(call)))
         return AL_OK;
-    struct al_str key = key_of_call(call);
-    if (!key.n)
-        return AL_FAIL_R(err, AL_UNAUTHENTICATED, "KEY_MISSING",
-                         "key: none was sent; metadata 'authorization: Bearer <key>' is needed");
     const struct al_credential *cred = NULL;
-    AL_TRY(al_directory_authenticate(c->directory, key, al_rpc_call_arena(call), &cred, err));
-    AL_TRY(al_ratelimit_request(c->ratelimit, cred->key, err));
+    AL_TRY(who_calls(c, call, &cred, err));
+    AL_TRY(al_ratelimit_enter(c->ratelimit, cred, err)); /* on_done leaves */
     /* drop nothing: it lives in the call's arena */
     union {
         const struct al_credential *in;
@@ -114,9 +169,11 @@ static void on_done(void *ctx, struct al_rpc_call *call, enum al_code code, uint
     if ((unsigned)code < AL_ARRAY_LEN(c->calls))
         al_metric_add(c->calls[code], 1);
     al_metric_observe(c->call_seconds, (double)micros / 1e6);
+    const struct al_credential *cred = al_rpc_call_user(call);
+    if (cred)
+        al_ratelimit_leave(c->ratelimit, cred);
     if (is_open(al_rpc_call_method(call)) || !al_log_enabled(c->opt.log, AL_LOG_INFO))
         return;
-    const struct al_credential *cred = al_rpc_call_user(call);
     al_log(c->opt.log, AL_LOG_INFO, "audit.call", AL_S("method", al_rpc_call_method(call)),
            AL_S("code", al_code_name(code)), AL_S("key", cred ? cred->key->id : ""),
            AL_S("team", cred ? cred->key->team : ""),
@@ -130,6 +187,28 @@ struct al_rpc_hooks al_coordinator_hooks(struct al_coordinator *c)
 }
 
 /* ---- life ---- */
+
+static enum al_code register_quota_metrics(struct al_coordinator *c, struct al_err *err)
+{
+    struct al_quota_metrics *q = &c->quota_metrics;
+    const struct {
+        const char *label;
+        struct al_metric **ret;
+    } limits[] = {
+        {"limit=\"calls_per_second\"", &q->calls},
+        {"limit=\"max_concurrent_calls\"", &q->concurrent},
+        {"limit=\"max_ingest_bytes_per_day\"", &q->ingest_bytes},
+        {"limit=\"max_items\"", &q->items},
+        {"limit=\"max_bytes\"", &q->bytes},
+        {"limit=\"max_jobs\"", &q->jobs},
+        {"limit=\"max_deployments\"", &q->deployments},
+    };
+    for (size_t i = 0; i < AL_ARRAY_LEN(limits); i++)
+        AL_TRY(al_metrics_counter(c->opt.metrics, "airlore_quota_refusals_total",
+                                  "Calls and items refused because of a quota", limits[i].label,
+                                  limits[i].ret, err));
+    return AL_OK;
+}
 
 static enum al_code register_metrics(struct al_coordinator *c, struct al_err *err)
 {
@@ -156,6 +235,14 @@ static enum al_code first_team(struct al_coordinator *c, struct al_err *err)
     return al_directory_add_team(c->directory, "default", &t, err);
 }
 
+static void forget_job(void *u, const char *id)
+{
+    struct al_coordinator *c = u;
+    struct al_err err;
+    if (al_findings_erase(c, id, &err) != AL_OK)
+        al_log_err(c->opt.log, AL_LOG_WARN, "jobs.findings.kept", &err);
+}
+
 static enum al_code start_jobs(struct al_coordinator *c, struct al_err *err)
 {
     AL_TRY(al_jobs_create(&(struct al_jobs_options){.coord = c->opt.coord,
@@ -163,7 +250,9 @@ static enum al_code start_jobs(struct al_coordinator *c, struct al_err *err)
                                                     .clock = c->opt.clock,
                                                     .random = c->opt.random,
                                                     .mem = c->opt.mem,
-                                                    .log = c->opt.log},
+                                                    .log = c->opt.log,
+                                                    .on_forget = forget_job,
+                                                    .forget_u = c},
                           &c->jobs, err));
     AL_TRY(al_work_register(c, err));
     return al_jobs_start(c->jobs, err);
@@ -179,13 +268,23 @@ enum al_code al_coordinator_create(const struct al_coordinator_options *opt,
     c->started_ms = al_clock_wall_ms(opt->clock);
     al_random_fill(opt->random, c->page_key, sizeof c->page_key);
     AL_TRY(register_metrics(c, err));
+    AL_TRY(register_quota_metrics(c, err));
     AL_TRY(al_directory_open(
         &(struct al_directory_options){
             .system = opt->system, .clock = opt->clock, .random = opt->random, .mem = opt->mem},
         &c->directory, err));
     AL_TRY(first_team(c, err));
     AL_TRY(al_once_book_create(opt->system, opt->clock, opt->mem, &c->once, err));
-    AL_TRY(al_ratelimit_create(&opt->default_quota, opt->clock, opt->mem, &c->ratelimit, err));
+    AL_TRY(al_ratelimit_create(&(struct al_ratelimit_options){.defaults = opt->default_quota,
+                                                              .metrics = c->quota_metrics,
+                                                              .clock = opt->clock,
+                                                              .mem = opt->mem},
+                               &c->ratelimit, err));
+    AL_TRY(al_storage_quota_create(&(struct al_storage_quota_options){.directory = c->directory,
+                                                                      .router = opt->router,
+                                                                      .mem = opt->mem,
+                                                                      .metrics = c->quota_metrics},
+                                   &c->storage_quota, err));
     AL_TRY(start_jobs(c, err));
     *ret = al_take(c);
     return AL_OK;
@@ -204,6 +303,7 @@ void al_coordinator_destroy(struct al_coordinator *c)
     al_coordinator_stop(c);
     al_jobs_destroy(c->jobs);
     al_once_book_destroy(c->once);
+    al_storage_quota_destroy(c->storage_quota);
     al_ratelimit_destroy(c->ratelimit);
     al_directory_destroy(c->directory);
     al_mem_free(c->opt.mem, c);

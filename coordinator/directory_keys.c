@@ -5,8 +5,6 @@
 #include "directory_cache.h"
 #include "key_text.h"
 
-#define SYSTEM_SPACE 0u
-#define WRITE_TIMEOUT_MS 10000u
 #define ARENA_LIMIT (1u << 20)
 #define KEYS_MAX 100000u
 
@@ -35,34 +33,61 @@ enum al_role al_role_of(struct al_str name)
 }
 
 static enum al_code store_key(struct al_directory *d, const struct al_key_row *k,
-                              struct al_err *err)
+                              enum al_op_condition condition, struct al_err *err)
 {
-    static const uint8_t no_write_id[16];
     struct al_buf b;
-    struct al_arena a;
     al_buf_init(&b, d->opt.mem, 0);
-    al_arena_init(&a, d->opt.mem, ARENA_LIMIT);
     al_key_encode(k, &b);
     enum al_code c = al_buf_status(&b, err);
     if (c == AL_OK) {
         struct al_op op = {.kind = AL_OP_PUT_ROW,
-                           .space = SYSTEM_SPACE,
+                           .condition = condition,
                            .table = AL_TABLE_KEY,
                            .id = al_str_c(k->key.id),
                            .value = al_buf_view(&b)};
-        struct al_write_result res;
-        c = d->opt.system->ops->write(d->opt.system, &op, 1, no_write_id,
-                                      al_clock_deadline(d->opt.clock, WRITE_TIMEOUT_MS), &a, &res,
-                                      err);
+        c = al_directory_write(d, &op, NULL, err);
     }
     al_buf_fini(&b);
-    al_arena_fini(&a);
     if (c != AL_OK)
         return c;
     pthread_rwlock_wrlock(&d->lock);
     c = al_cache_put_key(d, k, err);
     pthread_rwlock_unlock(&d->lock);
     return c;
+}
+
+static bool is_hex_digest(const char *s)
+{
+    size_t n = strspn(s, "0123456789abcdef");
+    return n == 64 && !s[n];
+}
+
+/* An id that is free, and a certificate that nobody else has. */
+static enum al_code check_identity(struct al_directory *d, const struct al_key *want,
+                                   struct al_err *err)
+{
+    if (want->id[0] && !al_key_id_is_valid(want->id))
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT",
+                         "key: '%.40s' is no id: %u to %u lower-case letters and digits", want->id,
+                         AL_KEY_ID_MIN, AL_KEY_ID_MAX);
+    if (want->id[0] && al_cache_key(d, want->id))
+        return AL_FAIL_R(err, AL_ALREADY_EXISTS, "NAME_TAKEN", "key: '%s' exists already",
+                         want->id);
+    if (!want->match)
+        return AL_OK;
+    if (want->match == AL_CERTIFICATE_SHA256 && !is_hex_digest(want->certificate))
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT",
+                         "certificate: a SHA-256 has 64 hexadecimal digits");
+    size_t at = 0;
+    const struct al_cert_row *c;
+    while ((c = al_cache_next_cert(d, want->match, want->certificate, &at)) != NULL) {
+        const struct al_key_row *k = al_cache_key(d, c->id);
+        if (k && !k->key.revoked)
+            return AL_FAIL_R(
+                err, AL_ALREADY_EXISTS, "NAME_TAKEN",
+                "certificate: counts as another credential already; revoke that first");
+    }
+    return AL_OK;
 }
 
 static enum al_code check_want(struct al_directory *d, const struct al_key *want,
@@ -95,6 +120,7 @@ static enum al_code add_key(struct al_directory *d, const struct al_key *want,
                             char ret_text[AL_KEY_TEXT_MAX], struct al_key *ret, struct al_err *err)
 {
     AL_TRY(check_want(d, want, err));
+    AL_TRY(check_identity(d, want, err));
     struct al_key_row k = {.key = *want};
     char text[AL_KEY_TEXT_MAX];
     struct al_str id;
@@ -107,8 +133,11 @@ static enum al_code add_key(struct al_directory *d, const struct al_key *want,
     bool ok = al_key_text_split(al_str_c(text), &id, &secret);
     AL_ASSERT(ok);
     al_key_hash(secret, k.salt, k.hash);
-    AL_TRY(store_key(d, &k, err));
+    if (want->match) /* nobody gets this secret: no text lets anyone in */
+        text[0] = '\0';
+    AL_TRY(store_key(d, &k, AL_IF_ABSENT, err));
     memcpy(ret_text, text, sizeof text);
+    explicit_bzero(text, sizeof text);
     *ret = k.key;
     return AL_OK;
 }
@@ -180,7 +209,8 @@ enum al_code al_directory_get_key(struct al_directory *d, const char *id, struct
 
 static bool is_live_owner(const struct al_key *k, uint64_t now_ms)
 {
-    return k->role == AL_ROLE_ADMIN && strcmp(k->team, "default") == 0 && !k->revoked &&
+    return k->role == AL_ROLE_ADMIN && strcmp(k->team, AL_TEAM_OF_SERVER) == 0 && !k->revoked &&
+           !k->match && /* without TLS a certificate lets nobody in */
            (!k->expires_ms || k->expires_ms > now_ms);
 }
 
@@ -199,29 +229,24 @@ static enum al_code check_not_last(struct al_directory *d, const struct al_key *
                      "key: it is the last admin key of the team 'default'; make another one first");
 }
 
-/* Change a stored key: one of revoke and quota. */
-static enum al_code change_key(struct al_directory *d, const char *id, const struct al_quota *quota,
-                               bool keep_one, struct al_err *err)
+static enum al_code revoke_key(struct al_directory *d, const char *id, bool keep_one,
+                               struct al_err *err)
 {
     const struct al_key_row *have = al_cache_key(d, id);
     if (!have)
         return AL_FAIL_R(err, AL_NOT_FOUND, "KEY_NOT_FOUND", "key: '%.32s' does not exist", id);
-    if (!quota && have->key.revoked)
+    if (have->key.revoked)
         return AL_OK;
-    if (!quota && keep_one)
+    if (keep_one)
         AL_TRY(check_not_last(d, &have->key, err));
     struct al_arena a;
     al_arena_init(&a, d->opt.mem, ARENA_LIMIT);
     struct al_key_row k = *have;
     enum al_code c = copy_key(&have->key, &a, &k.key, err);
-    if (quota) {
-        k.key.quota = *quota;
-    } else {
-        k.key.revoked = true;
-        k.key.revoked_ms = al_clock_wall_ms(d->opt.clock);
-    }
+    k.key.revoked = true;
+    k.key.revoked_ms = al_clock_wall_ms(d->opt.clock);
     if (c == AL_OK)
-        c = store_key(d, &k, err);
+        c = store_key(d, &k, AL_IF_ANY, err);
     al_arena_fini(&a);
     return c;
 }
@@ -229,7 +254,7 @@ static enum al_code change_key(struct al_directory *d, const char *id, const str
 enum al_code al_directory_revoke_key(struct al_directory *d, const char *id, struct al_err *err)
 {
     pthread_mutex_lock(&d->change);
-    enum al_code c = change_key(d, id, NULL, true, err);
+    enum al_code c = revoke_key(d, id, true, err);
     pthread_mutex_unlock(&d->change);
     return c;
 }
@@ -237,16 +262,32 @@ enum al_code al_directory_revoke_key(struct al_directory *d, const char *id, str
 enum al_code al_directory_drop_key(struct al_directory *d, const char *id, struct al_err *err)
 {
     pthread_mutex_lock(&d->change);
-    enum al_code c = change_key(d, id, NULL, false, err);
+    enum al_code c = revoke_key(d, id, false, err);
     pthread_mutex_unlock(&d->change);
     return c;
 }
 
-enum al_code al_directory_set_quota(struct al_directory *d, const char *id,
-                                    const struct al_quota *q, struct al_err *err)
+static enum al_code forget_key(struct al_directory *d, const char *id, struct al_err *err)
+{
+    const struct al_key_row *k = al_cache_key(d, id);
+    if (!k)
+        return AL_OK;
+    char quota[AL_RESOURCE_NAME_MAX];
+    char name[AL_KEY_ID_MAX + 1]; /* id may be a view of the row that goes */
+    snprintf(quota, sizeof quota, "teams/%s/keys/%s", k->key.team, k->key.id);
+    memcpy(name, k->key.id, sizeof name);
+    AL_TRY(al_directory_erase_quota(d, quota, err));
+    AL_TRY(al_directory_erase(d, AL_TABLE_KEY, name, err));
+    pthread_rwlock_wrlock(&d->lock);
+    al_cache_drop_key(d, name);
+    pthread_rwlock_unlock(&d->lock);
+    return AL_OK;
+}
+
+enum al_code al_directory_forget_key(struct al_directory *d, const char *id, struct al_err *err)
 {
     pthread_mutex_lock(&d->change);
-    enum al_code c = change_key(d, id, q, true, err);
+    enum al_code c = forget_key(d, id, err);
     pthread_mutex_unlock(&d->change);
     return c;
 }
@@ -317,7 +358,17 @@ static enum al_code make_credential(struct al_directory *d, const struct al_key 
             c->spaces[n++] = c->spaces[i];
     }
     c->n_spaces = n;
+    al_quota_fill(d, c);
     *ret = c;
+    return AL_OK;
+}
+
+static enum al_code check_live(const struct al_key *k, uint64_t now_ms, struct al_err *err)
+{
+    if (k->revoked)
+        return AL_FAIL_R(err, AL_UNAUTHENTICATED, "KEY_REVOKED", "key: '%s' was revoked", k->id);
+    if (k->expires_ms && k->expires_ms <= now_ms)
+        return AL_FAIL_R(err, AL_UNAUTHENTICATED, "KEY_EXPIRED", "key: '%s' has expired", k->id);
     return AL_OK;
 }
 
@@ -329,24 +380,18 @@ static enum al_code authenticate(struct al_directory *d, struct al_str text, str
     bool ok = al_key_text_split(text, &id, &secret);
     const struct al_key_row *k = NULL;
     if (ok) {
-        char name[24] = {0};
+        char name[AL_KEY_ID_MAX + 1] = {0};
         memcpy(name, id.p, id.n);
         k = al_cache_key(d, name);
         uint8_t hash[AL_KEY_HASH_BYTES];
         static const uint8_t no_salt[16];
         al_key_hash(secret, k ? k->salt : no_salt, hash);
-        ok = k && al_key_hash_equal(hash, k->hash);
+        ok = k && !k->key.match && al_key_hash_equal(hash, k->hash);
     }
     uint64_t now = al_clock_wall_ms(d->opt.clock);
     if (!ok || !k)
         return AL_FAIL_R(err, AL_UNAUTHENTICATED, "KEY_INVALID", "key: not valid");
-    /* said only to who has the secret */
-    if (k->key.revoked)
-        return AL_FAIL_R(err, AL_UNAUTHENTICATED, "KEY_REVOKED", "key: '%s' was revoked",
-                         k->key.id);
-    if (k->key.expires_ms && k->key.expires_ms <= now)
-        return AL_FAIL_R(err, AL_UNAUTHENTICATED, "KEY_EXPIRED", "key: '%s' has expired",
-                         k->key.id);
+    AL_TRY(check_live(&k->key, now, err)); /* said only to who has the secret */
     return make_credential(d, &k->key, a, ret, err);
 }
 
@@ -358,6 +403,67 @@ enum al_code al_directory_authenticate(struct al_directory *d, struct al_str key
     enum al_code c = authenticate(d, key_text, a, ret, err);
     pthread_rwlock_unlock(&d->lock);
     return c;
+}
+
+/* The credential of this match: one that lives before one that has ended; NULL: none. */
+static const struct al_key_row *find_certified(struct al_directory *d,
+                                               enum al_certificate_match match, const char *text,
+                                               uint64_t now_ms)
+{
+    size_t at = 0;
+    const struct al_cert_row *c;
+    const struct al_key_row *ended = NULL;
+    while ((c = al_cache_next_cert(d, match, text, &at)) != NULL) {
+        const struct al_key_row *k = al_cache_key(d, c->id);
+        if (k && check_live(&k->key, now_ms, NULL) == AL_OK)
+            return k;
+        ended = k ? k : ended;
+    }
+    return ended;
+}
+
+static enum al_code certify(struct al_directory *d, const struct al_certificate *cert,
+                            struct al_arena *a, const struct al_credential **ret,
+                            struct al_err *err)
+{
+    uint64_t now = al_clock_wall_ms(d->opt.clock);
+    const struct al_key_row *k = find_certified(d, AL_CERTIFICATE_SHA256, cert->sha256, now);
+    for (size_t i = 0; i < cert->n_subjects && !k; i++)
+        k = find_certified(d, AL_CERTIFICATE_SUBJECT, cert->subjects[i], now);
+    if (!k)
+        return AL_FAIL_R(err, AL_UNAUTHENTICATED, "CERTIFICATE_UNKNOWN",
+                         "key: none was sent, and the client certificate counts as no credential");
+    AL_TRY(check_live(&k->key, now, err));
+    return make_credential(d, &k->key, a, ret, err);
+}
+
+enum al_code al_directory_certify(struct al_directory *d, const struct al_certificate *cert,
+                                  struct al_arena *a, const struct al_credential **ret,
+                                  struct al_err *err)
+{
+    pthread_rwlock_rdlock(&d->lock);
+    enum al_code c = certify(d, cert, a, ret, err);
+    pthread_rwlock_unlock(&d->lock);
+    if (c == AL_OK)
+        ((struct al_credential *)(uintptr_t)*ret)->by_certificate = true;
+    return c;
+}
+
+enum al_code al_directory_recheck(struct al_directory *d, struct al_credential *c,
+                                  struct al_err *err)
+{
+    AL_TRY(check_live(c->key, al_clock_wall_ms(d->opt.clock), err));
+    if (c->generation == atomic_load(&d->generation))
+        return AL_OK;
+    pthread_rwlock_rdlock(&d->lock);
+    const struct al_key_row *k = al_cache_key(d, c->key->id);
+    bool is_live = k && !k->key.revoked;
+    if (is_live)
+        al_quota_fill(d, c);
+    pthread_rwlock_unlock(&d->lock);
+    if (is_live)
+        return AL_OK;
+    return AL_FAIL_R(err, AL_UNAUTHENTICATED, "KEY_REVOKED", "key: '%s' was revoked", c->key->id);
 }
 
 enum al_code al_credential_require(const struct al_credential *c, enum al_role role,

@@ -156,6 +156,8 @@ static enum al_code prepare(struct al_ingest *g, const struct al_item *it,
     /* views of the item end with this call: what the document keeps of them is copied */
     AL_TRY(al_doc_own(&e->doc, &e->arena, err));
     e->result.chunks = (uint32_t)e->doc.n_chunks;
+    if (g->opt.quota)
+        AL_TRY(al_storage_quota_hold(g->opt.quota, &e->doc, &e->hold, err));
     e->write = !g->opt.dry_run;
     return AL_OK;
 }

@@ -50,6 +50,8 @@ void al_ingest_free_entries(struct al_ingest *g, struct al_ingest_entry *e)
         struct al_ingest_entry *next = e->next;
         n++;
         bytes += e->bytes;
+        if (g->opt.quota)
+            al_storage_quota_release(g->opt.quota, &e->hold);
         al_arena_fini(&e->arena);
         al_mem_free(g->opt.mem, e);
         e = next;

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "airlore/ingest.h"
+#include "quota.h"
 
 /* An item on its way to the committer. */
 struct al_ingest_entry {
@@ -15,6 +16,7 @@ struct al_ingest_entry {
     struct al_arena arena;        /* of doc and id */
     struct al_ingest_result result;
     struct al_doc doc;
+    struct al_storage_hold hold;
     bool write; /* false: the result is final already */
     size_t bytes;
     size_t received; /* bytes of content */

@@ -183,7 +183,11 @@ static void test_a_renamed_team_leaves_no_copy_behind(void **state)
     two_open(&t);
     struct al_arena *a = &t.core.arena;
     share(&t, t.red);
-    AL_CHECK_OK(al_directory_set_team_named(t.core.directory, "red", true, &err), err);
+    const bool yes = true;
+    struct al_team red;
+    AL_CHECK_OK(al_directory_change_team(t.core.directory, "red",
+                                         &(struct al_team_change){.named = &yes}, &red, &err),
+                err);
     const struct al_credential *named = core_key(&t.core, "red", "", AL_ROLE_CONTRIBUTOR);
     share(&t, named);
     char *old = al_arena_printf(a, "%s/s1", t.red->pseudonym);

@@ -264,10 +264,11 @@ static enum al_code make_record(struct al_jobs *j, const struct request *q,
 static enum al_code check_same(const struct al_job_record *r, const struct request *q,
                                struct al_err *err)
 {
-    if (strcmp(r->type, q->kind->type) == 0 && al_str_eq(r->args, q->args))
+    if (strcmp(r->type, q->kind->type) == 0 && al_str_eq(r->args, q->args) &&
+        al_str_is(q->team, r->team))
         return AL_OK;
     return AL_FAIL_R(err, AL_ALREADY_EXISTS, "ID_REUSED",
-                     "job '%s' exists with another type or other arguments", r->id);
+                     "job '%s' exists with another type, team or other arguments", r->id);
 }
 
 /* Write the row of a new record; it goes when that fails. Busy. */
@@ -482,6 +483,16 @@ bool al_jobs_is_paused(struct al_jobs *j, enum al_job_class c)
     bool is = j->paused & (1u << (uint32_t)c);
     pthread_mutex_unlock(&j->mu);
     return is;
+}
+
+uint32_t al_jobs_count_team(struct al_jobs *j, struct al_str team)
+{
+    uint32_t n = 0;
+    pthread_mutex_lock(&j->mu);
+    for (size_t i = 0; i < j->n_records; i++)
+        n += al_str_is(team, j->records[i]->team) && !al_job_has_ended(j->records[i]->status.state);
+    pthread_mutex_unlock(&j->mu);
+    return n;
 }
 
 void al_jobs_count(struct al_jobs *j, uint32_t *ret_queued, uint32_t *ret_running)

@@ -63,6 +63,7 @@ struct al_job_record {
     size_t n_log;
     size_t log_cap;
     size_t log_bytes;
+    uint64_t log_dropped;   /* by this process: numbers of lines go on */
     struct al_job_run *run; /* while it runs in this process */
 };
 

@@ -221,6 +221,7 @@ void al_jobs_enqueue(struct al_jobs *j, enum al_job_class c)
     enum al_code code = AL_OK;
     while (code == AL_OK && (r = next_to_enqueue(j, c)) != NULL) {
         char id[AL_JOB_ID_BYTES_MAX + 1];
+        uint64_t seq = r->seq;
         memcpy(id, r->id, sizeof id);
         pthread_mutex_unlock(&j->mu);
         struct al_err err;
@@ -229,7 +230,7 @@ void al_jobs_enqueue(struct al_jobs *j, enum al_job_class c)
             al_log_err(j->opt.log, AL_LOG_WARN, "jobs.enqueue.failed", &err);
         pthread_mutex_lock(&j->mu);
         r = al_jobs_find(j, al_str_c(id));
-        if (r && code == AL_OK)
+        if (r && r->seq == seq && code == AL_OK) /* not another job that was given the id since */
             r->is_enqueued = true;
     }
     j->is_enqueueing[c] = false;
@@ -407,9 +408,13 @@ static void trim(struct al_jobs *j)
             c = al_job_erase(j, id, &err);
         pthread_mutex_lock(&j->mu);
         al_jobs_end_change(j, oldest);
+        char gone[AL_JOB_ID_BYTES_MAX + 1];
+        memcpy(gone, oldest->id, sizeof gone);
         if (c == AL_OK)
             al_jobs_forget(j, oldest);
         pthread_mutex_unlock(&j->mu);
+        if (c == AL_OK && j->opt.on_forget)
+            j->opt.on_forget(j->opt.forget_u, gone);
         if (c != AL_OK) {
             al_log_err(j->opt.log, AL_LOG_WARN, "jobs.trim.failed", &err);
             return;
@@ -579,6 +584,11 @@ void *al_jobs_runner_main(void *u)
 
 /* ---- for the job's function ---- */
 
+const char *al_job_id(const struct al_job_run *r)
+{
+    return r->record->id;
+}
+
 bool al_job_is_cancelled(const struct al_job_run *r)
 {
     return atomic_load(&((struct al_job_run *)(uintptr_t)r)->is_cancelled);
@@ -636,6 +646,7 @@ void al_job_progress(struct al_job_run *run, double done, const char *message)
 static void drop_oldest_line(struct al_jobs *j, struct al_job_record *r)
 {
     r->log_bytes -= r->log[0].n;
+    r->log_dropped++;
     al_mem_free(j->opt.mem, (char *)(uintptr_t)r->log[0].p);
     r->n_log--;
     memmove(r->log, r->log + 1, r->n_log * sizeof *r->log);

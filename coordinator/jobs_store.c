@@ -161,6 +161,7 @@ enum al_code al_job_copy(const struct al_job_record *r, struct al_arena *a, stru
                        .attempt = r->status.attempt,
                        .done = r->done,
                        .error_code = r->status.error_code,
+                       .log_first = r->log_dropped,
                        .version = r->version};
     AL_TRY(al_arena_str(a, al_str_c(r->id), &x.id, err));
     AL_TRY(al_arena_str(a, al_str_c(r->type), &x.type, err));

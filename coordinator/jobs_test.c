@@ -81,6 +81,10 @@ static void test_ids(void **state)
     assert_int_equal(f.stage.n_began, 1);
     struct al_err err;
     struct al_job job;
+    assert_int_equal(al_jobs_submit(f.jobs, "gated", AL_STR("one"), AL_STR("others"), AL_STR("x"),
+                                    &f.arena, &job, &err),
+                     AL_ALREADY_EXISTS); /* the id of another team's job tells nothing of it */
+    assert_string_equal(err.reason, "ID_REUSED");
     assert_int_equal(al_jobs_get(f.jobs, AL_STR("none"), &f.arena, &job, &err), AL_NOT_FOUND);
     assert_string_equal(err.reason, "JOB_NOT_FOUND");
     jf_fini(&f);
@@ -245,6 +249,7 @@ static void test_outputs_are_bounded(void **state)
         struct al_job job = jf_get(&f, "talk");
         assert_int_equal(job.n_log, AL_JOB_LOG_LINES_MAX);
         assert_true(al_str_is(job.log[0], "line 300"));
+        assert_int_equal(job.log_first, i ? 0 : 300); /* of this process: watchers count on */
         assert_true(al_str_is(job.log[AL_JOB_LOG_LINES_MAX - 1], "line 499"));
         assert_int_equal(job.n_results, AL_JOB_RESULTS_MAX);
         assert_true(al_str_is(job.results[0].value, "changed"));

@@ -21,14 +21,15 @@
 #include "airlore/jobs.h"
 #include "airlore/once.h"
 #include "page.h"
+#include "quota.h"
 #include "ratelimit.h"
-
-#define AL_TEAM_OF_SERVER "default"
 
 struct al_coordinator {
     struct al_coordinator_options opt; /* immutable after create */
     struct al_directory *directory;
     struct al_ratelimit *ratelimit;
+    struct al_storage_quota *storage_quota;
+    struct al_quota_metrics quota_metrics;
     struct al_jobs *jobs;
     struct al_once_book *once;
     uint64_t started_ms;
@@ -63,7 +64,10 @@ AL_UNARY(al_serve_create_team);
 AL_UNARY(al_serve_get_team);
 AL_UNARY(al_serve_list_teams);
 AL_UNARY(al_serve_update_team);
+AL_UNARY(al_serve_delete_team);
 AL_UNARY(al_serve_create_deployment);
+AL_UNARY(al_serve_update_deployment);
+AL_UNARY(al_serve_delete_deployment);
 AL_UNARY(al_serve_get_deployment);
 AL_UNARY(al_serve_list_deployments);
 AL_UNARY(al_serve_create_key);
@@ -87,6 +91,10 @@ AL_UNARY(al_serve_resume_jobs);
 
 /* The credential that admit put on the call; never NULL in a handler. */
 const struct al_credential *al_call_credential(struct al_rpc_call *call);
+
+/* For streams, now and then: whether its credential still counts. AL_UNAUTHENTICATED. */
+AL_NODISCARD enum al_code al_recheck_call(struct al_coordinator *c, struct al_rpc_call *call,
+                                          struct al_err *err);
 
 /* A zeroed, initialised message of the arena; NULL when out of memory. */
 void *al_msg_new(struct al_arena *a, const ProtobufCMessageDescriptor *d) AL_NODISCARD;

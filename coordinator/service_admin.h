@@ -15,6 +15,30 @@ AL_NODISCARD enum al_code al_admin_make_key(struct al_coordinator *c, struct al_
                                             const struct al_key *want, Airlore__V1__Key **ret,
                                             char **ret_secret, struct al_err *err);
 
+/* The key of a name or id. A key of a team that the credential does not see is as good as none:
+ * AL_NOT_FOUND, reason KEY_NOT_FOUND. */
+AL_NODISCARD enum al_code al_admin_find_key(struct al_coordinator *c,
+                                            const struct al_credential *cred, const char *name,
+                                            struct al_arena *a, struct al_key *ret,
+                                            struct al_err *err);
+
+/* "teams/{team}/deployments/{deployment}" of a team that the credential sees; AL_NOT_FOUND, reason
+ * DEPLOYMENT_NOT_FOUND or TEAM_NOT_FOUND. */
+AL_NODISCARD enum al_code al_admin_find_deployment(struct al_coordinator *c,
+                                                   const struct al_credential *cred,
+                                                   const char *name, struct al_deployment *ret,
+                                                   struct al_err *err);
+
+/* Unless the credential sees the team, it is as good as none: AL_NOT_FOUND, reason TEAM_NOT_FOUND.
+ */
+AL_NODISCARD enum al_code al_admin_require_seen(const struct al_credential *cred, const char *team,
+                                                struct al_err *err);
+
+/* Versions as etags: text of one, and back ("" is 0). AL_ABORTED, reason ETAG_MISMATCH, for one
+ * that was never given. */
+char *al_admin_etag(struct al_arena *a, uint64_t version) AL_NODISCARD;
+AL_NODISCARD enum al_code al_admin_etag_parse(const char *etag, uint64_t *ret, struct al_err *err);
+
 /* The last part of "teams/{team}", or the name itself. AL_INVALID_ARGUMENT, reason BAD_FORMAT. */
 AL_NODISCARD enum al_code al_admin_team_of(const char *name, char ret[AL_NAME_BYTES_MAX + 1],
                                            struct al_err *err);

@@ -134,8 +134,7 @@ static enum al_code check_item(struct session *s, const Airlore__V1__IngestItem 
                          al_embedder_id(s->c->opt.embedder));
     if (s->dry_run)
         return AL_OK;
-    return al_ratelimit_bytes(s->c->ratelimit, al_call_credential(s->call)->key, it->content.n,
-                              err);
+    return al_ratelimit_bytes(s->c->ratelimit, al_call_credential(s->call), it->content.n, err);
 }
 
 static enum al_code check_count(const char *what, size_t n, size_t max, struct al_err *err)
@@ -144,6 +143,24 @@ static enum al_code check_count(const char *what, size_t n, size_t max, struct a
         return AL_OK;
     return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_MANY", "%s: %zu entries, 1 to %zu are allowed",
                      what, n, max);
+}
+
+/* A quota of items a second slows the stream down; the client's writes wait, too. */
+static enum al_code keep_pace(struct session *s, struct al_err *err)
+{
+    uint64_t ms = al_ratelimit_item(s->c->ratelimit, al_call_credential(s->call));
+    if (!ms || s->dry_run)
+        return AL_OK;
+    switch (al_rpc_call_wait(s->call, ms)) {
+    case AL_RPC_WAIT_CANCELLED:
+        return AL_FAIL_R(err, AL_CANCELLED, "CANCELLED", "ingest: the client has gone");
+    case AL_RPC_WAIT_DRAINING:
+        return AL_FAIL_R(err, AL_UNAVAILABLE, "SHUTTING_DOWN", "ingest: the server is stopping");
+    case AL_RPC_WAIT_TIMEOUT:
+    case AL_RPC_WAIT_WOKEN:
+        break;
+    }
+    return AL_OK;
 }
 
 static enum al_code add_item(struct session *s, const Airlore__V1__IngestItem *m,
@@ -155,6 +172,7 @@ static enum al_code add_item(struct session *s, const Airlore__V1__IngestItem *m
     struct al_err bad = {0};
     if (check_item(s, m, &it, &bad) != AL_OK)
         return al_ingest_refuse(s->ingest, &it, m->sequence, &bad, err);
+    AL_TRY(keep_pace(s, err));
     return al_ingest_add(s->ingest, &it, m->sequence, err);
 }
 
@@ -194,6 +212,7 @@ static enum al_code read_items(struct session *s, struct al_err *err)
         AL_TRY(al_rpc_read(s->call, &m, err));
         if (!m)
             return AL_OK;
+        AL_TRY(al_recheck_call(s->c, s->call, err));
         AL_TRY(take_message(s, (const Airlore__V1__IngestRequest *)m, err));
     }
     return AL_OK;
@@ -240,6 +259,7 @@ static enum al_code begin(struct session *s, struct al_err *err)
         .clock = s->c->opt.clock,
         .mem = s->c->opt.mem,
         .target = target,
+        .quota = s->c->storage_quota,
         .dry_run = o.dry_run,
         .force = o.force,
         .delete_missing = o.delete_missing,

@@ -1,9 +1,14 @@
 #include <string.h>
 
+#include "findings.h"
 #include "service.h"
 #include "work.h"
 
 #define WATCH_STEP_MS 5000u
+#define WATCH_GAP_MS 100u /* at most ten states a second */
+#define WATCH_LINES 100u
+#define FINDINGS_DEFAULT 100u
+#define SHARDS_NAMED_MAX 4096u
 #define LIST_DEFAULT 50u
 #define LIST_MAX 1000u
 
@@ -28,16 +33,26 @@ static bool fill_results(struct al_arena *a, const struct al_job *j, Airlore__V1
     return true;
 }
 
+/* The record has "CODE/REASON: message". */
 static bool fill_error(struct al_arena *a, const struct al_job *j, Airlore__V1__Job *m)
 {
     if (j->state != AL_JOB_FAILED)
         return true;
+    struct al_str text = j->error;
+    struct al_str reason = {NULL, 0};
+    size_t slash = al_str_find(text, AL_STR("/"), 0);
+    size_t colon = al_str_find(text, AL_STR(": "), 0);
+    if (slash != SIZE_MAX && colon != SIZE_MAX && slash < colon) {
+        reason = al_str_sub(text, slash + 1, colon - slash - 1);
+        text = al_str_sub(text, colon + 2, SIZE_MAX);
+    }
     m->error = al_msg_new(a, &airlore__v1__error__descriptor);
     if (!m->error)
         return false;
     m->error->code = j->error_code;
-    m->error->message = al_msg_str(a, j->error);
-    return m->error->message;
+    m->error->reason = al_msg_str(a, reason);
+    m->error->message = al_msg_str(a, text);
+    return m->error->reason && m->error->message;
 }
 
 static bool fill_times(struct al_arena *a, const struct al_job *j, Airlore__V1__Job *m)
@@ -97,6 +112,21 @@ static enum al_code get_job(struct al_coordinator *c, struct al_rpc_call *call, 
 
 /* ---- submitting maintenance ---- */
 
+/* A job more than the team may have? One that is there already (a retry) is none more. */
+static enum al_code check_quota(struct al_coordinator *c, const struct al_credential *cred,
+                                const char *id, struct al_arena *a, struct al_err *err)
+{
+    const struct al_quota *q = &cred->scopes[cred->n_scopes - 1].quota;
+    struct al_job there;
+    if (!(q->set & AL_QUOTA_JOBS) ||
+        al_jobs_count_team(c->jobs, al_str_c(cred->key->team)) < q->max_jobs ||
+        (id[0] && al_jobs_get(c->jobs, al_str_c(id), a, &there, NULL) == AL_OK))
+        return AL_OK;
+    al_metric_add(c->quota_metrics.jobs, 1);
+    return AL_FAIL_R(err, AL_RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED",
+                     "teams/%s: its quota of %u jobs is used up", cred->key->team, q->max_jobs);
+}
+
 static enum al_code submit(struct al_coordinator *c, struct al_rpc_call *call, const char *type,
                            const char *id, struct al_str args, Airlore__V1__Job **ret,
                            struct al_err *err)
@@ -105,32 +135,48 @@ static enum al_code submit(struct al_coordinator *c, struct al_rpc_call *call, c
     struct al_arena *a = al_rpc_call_arena(call);
     struct al_job j;
     AL_TRY(al_require_server_admin(cred, err));
+    AL_TRY(check_quota(c, cred, id, a, err));
     AL_TRY(
         al_jobs_submit(c->jobs, type, al_str_c(id), al_str_c(cred->key->team), args, a, &j, err));
     *ret = msg_job(c, a, &j);
     return *ret ? AL_OK : al_msg_no_memory(err);
 }
 
-static enum al_code whole_only(size_t n_shards, struct al_err *err)
+/* "deep repair 0 3": flags, then the shards asked for; none: all. */
+static enum al_code shard_args(struct al_coordinator *c, const uint32_t *shards, size_t n,
+                               const char *flags, struct al_arena *a, struct al_str *ret,
+                               struct al_err *err)
 {
-    if (!n_shards)
-        return AL_OK;
-    return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",
-                     "shards: naming single ones is not there yet; leave them out for all");
+    struct al_buf b;
+    if (n > SHARDS_NAMED_MAX)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_MANY", "shards: at most %u",
+                         SHARDS_NAMED_MAX);
+    al_buf_init(&b, al_arena_mem(a), 0);
+    al_buf_cstr(&b, flags);
+    for (size_t i = 0; i < n; i++) {
+        if (shards[i] >= c->opt.router->n_shards)
+            return AL_FAIL_R(err, AL_NOT_FOUND, "SHARD_NOT_FOUND", "shard: %u does not exist",
+                             shards[i]);
+        al_buf_printf(&b, "%s%u", b.n ? " " : "", shards[i]);
+    }
+    AL_TRY(al_buf_status(&b, err));
+    *ret = al_buf_view(&b);
+    return AL_OK;
 }
 
 AL_UNARY(al_serve_verify_shards)
 {
     const Airlore__V1__VerifyShardsRequest *m = (const Airlore__V1__VerifyShardsRequest *)req;
-    AL_TRY(whole_only(m->n_shards, err));
-    if (m->repair)
-        return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",
-                         "verify: repair is not there yet; a damaged segment is rebuilt at start");
+    static const char *const flags[] = {"", "deep", "repair", "deep repair"};
+    struct al_arena *a = al_rpc_call_arena(call);
+    struct al_str args;
+    AL_TRY(al_require_server_admin(al_call_credential(call), err));
+    AL_TRY(shard_args(ctx, m->shards, m->n_shards, flags[m->deep + 2 * m->repair], a, &args, err));
     Airlore__V1__VerifyShardsResponse *out =
-        al_msg_new(al_rpc_call_arena(call), &airlore__v1__verify_shards_response__descriptor);
+        al_msg_new(a, &airlore__v1__verify_shards_response__descriptor);
     if (!out)
         return al_msg_no_memory(err);
-    AL_TRY(submit(ctx, call, "verify", m->job_id, AL_STR(""), &out->job, err));
+    AL_TRY(submit(ctx, call, "verify", m->job_id, args, &out->job, err));
     *ret_reply = &out->base;
     return AL_OK;
 }
@@ -138,12 +184,15 @@ AL_UNARY(al_serve_verify_shards)
 AL_UNARY(al_serve_compact_shards)
 {
     const Airlore__V1__CompactShardsRequest *m = (const Airlore__V1__CompactShardsRequest *)req;
-    AL_TRY(whole_only(m->n_shards, err));
+    struct al_arena *a = al_rpc_call_arena(call);
+    struct al_str args;
+    AL_TRY(al_require_server_admin(al_call_credential(call), err));
+    AL_TRY(shard_args(ctx, m->shards, m->n_shards, "", a, &args, err));
     Airlore__V1__CompactShardsResponse *out =
-        al_msg_new(al_rpc_call_arena(call), &airlore__v1__compact_shards_response__descriptor);
+        al_msg_new(a, &airlore__v1__compact_shards_response__descriptor);
     if (!out)
         return al_msg_no_memory(err);
-    AL_TRY(submit(ctx, call, "compact", m->job_id, AL_STR(""), &out->job, err));
+    AL_TRY(submit(ctx, call, "compact", m->job_id, args, &out->job, err));
     *ret_reply = &out->base;
     return AL_OK;
 }
@@ -163,29 +212,20 @@ AL_UNARY(al_serve_reembed)
 
 /* ---- findings of a verify job ---- */
 
-/* The number in "shard 3: ..." (0 when there is none). */
-static uint32_t shard_of_finding(struct al_str line)
-{
-    size_t at = al_str_find(line, AL_STR("shard "), 0);
-    size_t colon = al_str_find(line, AL_STR(":"), 0);
-    uint64_t n = 0;
-    if (at == SIZE_MAX || colon == SIZE_MAX || colon < at + 6 ||
-        !al_str_u64(al_str_sub(line, at + 6, colon - at - 6), &n) || n > UINT32_MAX)
-        return 0;
-    return (uint32_t)n;
-}
-
-static Airlore__V1__VerifyFinding *msg_finding(struct al_arena *a, struct al_str line)
+static Airlore__V1__VerifyFinding *msg_finding(struct al_coordinator *c, struct al_arena *a,
+                                               const struct al_finding *f)
 {
     Airlore__V1__VerifyFinding *m = al_msg_new(a, &airlore__v1__verify_finding__descriptor);
     if (!m)
         return NULL;
-    struct al_str rest = al_str_sub(line, sizeof AL_FINDING_PREFIX - 1, SIZE_MAX);
-    m->shard = shard_of_finding(rest);
-    m->what = al_msg_str(a, AL_STR("store"));
+    m->shard = f->shard;
+    m->node = al_arena_printf(a, "nodes/%s", c->opt.server_name);
+    m->what = al_msg_str(a, f->what);
     m->reason = al_msg_str(a, AL_STR("DATA_CORRUPT"));
-    m->message = al_msg_str(a, rest);
-    return m->what && m->reason && m->message ? m : NULL;
+    m->message = al_msg_str(a, f->message);
+    m->item_id = al_msg_str(a, f->item_id);
+    m->repaired = f->is_repaired;
+    return m->node && m->what && m->reason && m->message && m->item_id ? m : NULL;
 }
 
 AL_UNARY(al_serve_verify_findings)
@@ -195,20 +235,30 @@ AL_UNARY(al_serve_verify_findings)
         (const Airlore__V1__ListVerifyFindingsRequest *)req;
     struct al_arena *a = al_rpc_call_arena(call);
     struct al_job j;
+    struct al_finding *list = NULL;
+    size_t n = 0;
+    uint64_t from = 0;
+    uint32_t limit = 0;
     AL_TRY(get_job(c, call, m->job, a, &j, err));
+    if (m->page_token[0] && !al_str_u64(al_str_c(m->page_token), &from))
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_PAGE_TOKEN",
+                         "page token: not one that this server gave");
+    AL_TRY(al_page_size(m->page_size, FINDINGS_DEFAULT, LIST_MAX, &limit, err));
+    AL_TRY(al_findings_read(c, j.id, from, limit + 1, a, &list, &n, err));
     Airlore__V1__ListVerifyFindingsResponse *out =
         al_msg_new(a, &airlore__v1__list_verify_findings_response__descriptor);
-    if (!out || !(out->findings = al_msg_list(a, j.n_log)))
+    if (!out || !(out->findings = al_msg_list(a, n)))
         return al_msg_no_memory(err);
-    for (size_t i = 0; i < j.n_log; i++) {
-        if (!al_str_starts(j.log[i], AL_STR(AL_FINDING_PREFIX)))
-            continue;
-        out->findings[out->n_findings] = msg_finding(a, j.log[i]);
+    for (size_t i = 0; i < n && i < limit; i++) {
+        out->findings[out->n_findings] = msg_finding(c, a, &list[i]);
         if (!out->findings[out->n_findings++])
             return al_msg_no_memory(err);
     }
+    out->next_page_token = n > limit
+                               ? al_arena_printf(a, "%llu", (unsigned long long)(from + limit))
+                               : al_msg_str(a, AL_STR(""));
     *ret_reply = &out->base;
-    return AL_OK;
+    return out->next_page_token ? AL_OK : al_msg_no_memory(err);
 }
 
 /* ---- jobs ---- */
@@ -299,30 +349,36 @@ AL_UNARY(al_serve_cancel_job)
     return AL_OK;
 }
 
+/* *sent: number of the next line; lines that were dropped before they could be sent are lost. */
 static enum al_code send_job(struct al_coordinator *c, struct al_rpc_call *call,
-                             const struct al_job *j, bool with_log, size_t *sent,
+                             const struct al_job *j, bool with_log, uint64_t *sent,
                              struct al_err *err)
 {
-    struct al_arena *a = al_rpc_call_scratch(call);
-    Airlore__V1__WatchJobResponse out = AIRLORE__V1__WATCH_JOB_RESPONSE__INIT;
-    out.job = msg_job(c, a, j);
-    out.log_lines = al_msg_list(a, j->n_log);
-    if (!out.job || !out.log_lines)
-        return al_msg_no_memory(err);
-    for (size_t i = *sent; with_log && i < j->n_log; i++) {
-        out.log_lines[out.n_log_lines] = al_msg_str(a, j->log[i]);
-        if (!out.log_lines[out.n_log_lines++])
+    uint64_t end = j->log_first + j->n_log;
+    if (*sent < j->log_first || !with_log)
+        *sent = with_log ? j->log_first : end;
+    do {
+        struct al_arena *a = al_rpc_call_scratch(call);
+        Airlore__V1__WatchJobResponse out = AIRLORE__V1__WATCH_JOB_RESPONSE__INIT;
+        out.job = msg_job(c, a, j);
+        out.log_lines = al_msg_list(a, WATCH_LINES);
+        if (!out.job || !out.log_lines)
             return al_msg_no_memory(err);
-    }
-    *sent = j->n_log;
-    return al_rpc_write(call, &out.base, err);
+        for (; *sent < end && out.n_log_lines < WATCH_LINES; ++*sent) {
+            out.log_lines[out.n_log_lines] = al_msg_str(a, j->log[*sent - j->log_first]);
+            if (!out.log_lines[out.n_log_lines++])
+                return al_msg_no_memory(err);
+        }
+        AL_TRY(al_rpc_write(call, &out.base, err));
+    } while (*sent < end);
+    return AL_OK;
 }
 
 static enum al_code watch(struct al_coordinator *c, struct al_rpc_call *call, struct al_str id,
                           bool with_log, struct al_arena *scratch, struct al_err *err)
 {
     uint64_t version = 0;
-    size_t sent = 0;
+    uint64_t sent = 0;
     for (;;) {
         struct al_job j;
         al_arena_reset(scratch);
@@ -330,11 +386,14 @@ static enum al_code watch(struct al_coordinator *c, struct al_rpc_call *call, st
         AL_TRY(al_jobs_wait(c->jobs, id, version, deadline, scratch, &j, err));
         if (al_rpc_call_is_cancelled(call))
             return AL_FAIL(err, AL_CANCELLED, "job: the client has gone");
+        AL_TRY(al_recheck_call(c, call, err));
         if (j.version > version)
             AL_TRY(send_job(c, call, &j, with_log, &sent, err));
         version = j.version;
         if (j.state >= AL_JOB_SUCCEEDED)
             return AL_OK;
+        if (al_rpc_call_wait(call, WATCH_GAP_MS) == AL_RPC_WAIT_DRAINING)
+            return AL_FAIL_R(err, AL_UNAVAILABLE, "SHUTTING_DOWN", "job: the server is stopping");
     }
 }
 

@@ -1,6 +1,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "certificate.h"
+#include "key_text.h"
 #include "service_admin.h"
 
 Airlore__V1__Key *al_msg_key(struct al_arena *a, const struct al_key *k)
@@ -30,7 +32,12 @@ Airlore__V1__Key *al_msg_key(struct al_arena *a, const struct al_key *k)
         return NULL;
     if (k->revoked && !(m->revoke_time = al_msg_time(a, k->revoked_ms)))
         return NULL;
-    return m;
+    m->creator = al_msg_str(a, al_str_c(k->creator));
+    m->certificate_subject =
+        al_msg_str(a, al_str_c(k->match == AL_CERTIFICATE_SUBJECT ? k->certificate : ""));
+    m->certificate_sha256 =
+        al_msg_str(a, al_str_c(k->match == AL_CERTIFICATE_SHA256 ? k->certificate : ""));
+    return m->creator && m->certificate_subject && m->certificate_sha256 ? m : NULL;
 }
 
 enum al_code al_admin_make_key(struct al_coordinator *c, struct al_arena *a,
@@ -72,9 +79,6 @@ static enum al_code wanted_key(const Airlore__V1__Key *m, struct al_arena *a, st
     }
     if (want->role == 0)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "REQUIRED", "key: which role?");
-    if (m->certificate_subject[0])
-        return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",
-                         "key: client certificates as credentials are not there yet");
     if (strlen(m->display_name) >= sizeof want->note)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE", "display name: at most %zu bytes",
                          sizeof want->note - 1);
@@ -105,6 +109,38 @@ static enum al_code wanted_end(const Google__Protobuf__Timestamp *t, uint64_t no
     return AL_OK;
 }
 
+/* Which certificates shall count as the credential, if any. */
+static enum al_code wanted_certificate(const Airlore__V1__CreateKeyRequest *m, struct al_arena *a,
+                                       struct al_key *want, struct al_err *err)
+{
+    const Airlore__V1__Key *k = m->key;
+    if ((k->certificate_subject[0] != 0) + (k->certificate_sha256[0] != 0) +
+            (m->certificate_pem[0] != 0) >
+        1)
+        return AL_FAIL_R(
+            err, AL_INVALID_ARGUMENT, "FIELDS_CONFLICT",
+            "certificate: a subject, a SHA-256 or the certificate itself, one of them");
+    if (k->certificate_subject[0]) {
+        if (strlen(k->certificate_subject) > AL_CERTIFICATE_TEXT_MAX)
+            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE",
+                             "certificate: a subject has at most %u bytes",
+                             AL_CERTIFICATE_TEXT_MAX);
+        want->match = AL_CERTIFICATE_SUBJECT;
+        snprintf(want->certificate, sizeof want->certificate, "%s", k->certificate_subject);
+    } else if (k->certificate_sha256[0]) {
+        want->match = AL_CERTIFICATE_SHA256;
+        AL_TRY(al_fingerprint_parse(al_str_c(k->certificate_sha256), want->certificate, err));
+    } else if (m->certificate_pem[0]) {
+        struct al_str der;
+        uint64_t end = 0;
+        want->match = AL_CERTIFICATE_SHA256;
+        AL_TRY(al_certificate_der(al_str_c(m->certificate_pem), a, &der, err));
+        AL_TRY(al_certificate_end(der, &end, err));
+        al_sha256_hex(der, want->certificate);
+    }
+    return AL_OK;
+}
+
 AL_UNARY(al_serve_create_key)
 {
     struct al_coordinator *c = ctx;
@@ -116,12 +152,15 @@ AL_UNARY(al_serve_create_key)
     AL_TRY(al_require_team_admin(cred, want.team, err));
     if (!m->key)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "REQUIRED", "key: what may it do?");
-    if (m->key_id[0])
-        return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",
-                         "key: choosing its id is not there yet");
+    if (strlen(m->key_id) > AL_KEY_ID_MAX)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT", "key: an id has at most %u bytes",
+                         AL_KEY_ID_MAX);
+    snprintf(want.id, sizeof want.id, "%s", m->key_id);
+    snprintf(want.creator, sizeof want.creator, "teams/%s/keys/%s", cred->key->team, cred->key->id);
     if (m->key->n_readable_teams)
         AL_TRY(al_require_server_admin(cred, err));
     AL_TRY(wanted_key(m->key, a, &want, err));
+    AL_TRY(wanted_certificate(m, a, &want, err));
     AL_TRY(wanted_end(m->key->expire_time, al_clock_wall_ms(c->opt.clock), &want.expires_ms, err));
     Airlore__V1__CreateKeyResponse *out =
         al_msg_new(a, &airlore__v1__create_key_response__descriptor);
@@ -130,6 +169,17 @@ AL_UNARY(al_serve_create_key)
     AL_TRY(al_admin_make_key(c, a, &want, &out->key, &out->secret, err));
     *ret_reply = &out->base;
     return AL_OK;
+}
+
+/* Before the paging, so that a page is full while there are more. */
+static size_t keep_live(struct al_key *list, size_t n, uint64_t now_ms)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!list[i].revoked && (!list[i].expires_ms || list[i].expires_ms > now_ms))
+            list[kept++] = list[i];
+    }
+    return kept;
 }
 
 AL_UNARY(al_serve_list_keys)
@@ -146,16 +196,14 @@ AL_UNARY(al_serve_list_keys)
     AL_TRY(al_admin_team_of(m->parent[0] ? m->parent : cred->key->team, team, err));
     AL_TRY(al_require_team_admin(cred, team, err));
     AL_TRY(al_directory_list_keys(c->directory, team, a, &list, &n, err));
+    if (!m->show_ended)
+        n = keep_live(list, n, al_clock_wall_ms(c->opt.clock));
     AL_TRY(al_admin_page(m->page_size, m->page_token, n, &from, &to, err));
     Airlore__V1__ListKeysResponse *out =
         al_msg_new(a, &airlore__v1__list_keys_response__descriptor);
     if (!out || !(out->keys = al_msg_list(a, to - from)))
         return al_msg_no_memory(err);
-    uint64_t now = al_clock_wall_ms(c->opt.clock);
     for (size_t i = from; i < to; i++) {
-        bool ended = list[i].revoked || (list[i].expires_ms && list[i].expires_ms <= now);
-        if (ended && !m->show_ended)
-            continue;
         out->keys[out->n_keys] = al_msg_key(a, &list[i]);
         if (!out->keys[out->n_keys++])
             return al_msg_no_memory(err);
@@ -171,16 +219,20 @@ static enum al_code no_key(const char *id, struct al_err *err)
 }
 
 /* A key of a team that the credential sees; others are as good as none. */
-static enum al_code find_key(struct al_coordinator *c, const struct al_credential *cred,
-                             const char *name, struct al_arena *a, struct al_key *ret,
-                             struct al_err *err)
+enum al_code al_admin_find_key(struct al_coordinator *c, const struct al_credential *cred,
+                               const char *name, struct al_arena *a, struct al_key *ret,
+                               struct al_err *err)
 {
     const char *id = strrchr(name, '/');
     id = id ? id + 1 : name;
-    enum al_code code = al_directory_get_key(c->directory, id, a, ret, err);
-    if (code == AL_OK && !al_is_server_admin(cred) && strcmp(ret->team, cred->key->team) != 0)
+    AL_TRY(al_directory_get_key(c->directory, id, a, ret, err));
+    bool is_seen = al_is_server_admin(cred) || strcmp(ret->team, cred->key->team) == 0;
+    const char *full = al_arena_printf(a, "teams/%s/keys/%s", ret->team, ret->id);
+    if (!full)
+        return al_msg_no_memory(err);
+    if (!is_seen || (id != name && strcmp(full, name) != 0))
         return no_key(id, err);
-    return code;
+    return AL_OK;
 }
 
 AL_UNARY(al_serve_revoke_key)
@@ -190,108 +242,12 @@ AL_UNARY(al_serve_revoke_key)
     struct al_arena *a = al_rpc_call_arena(call);
     struct al_key k;
     AL_TRY(al_credential_require(al_call_credential(call), AL_ROLE_ADMIN, err));
-    AL_TRY(find_key(c, al_call_credential(call), m->name, a, &k, err));
+    AL_TRY(al_admin_find_key(c, al_call_credential(call), m->name, a, &k, err));
     AL_TRY(al_directory_revoke_key(c->directory, k.id, err));
     AL_TRY(al_directory_get_key(c->directory, k.id, a, &k, err));
     Airlore__V1__RevokeKeyResponse *out =
         al_msg_new(a, &airlore__v1__revoke_key_response__descriptor);
     if (!out || !(out->key = al_msg_key(a, &k)))
-        return al_msg_no_memory(err);
-    *ret_reply = &out->base;
-    return AL_OK;
-}
-
-/* ---- quotas: of a key; calls a second on the wire, requests a minute inside ---- */
-
-static Airlore__V1__Quota *msg_quota(struct al_arena *a, const struct al_key *k)
-{
-    Airlore__V1__Quota *m = al_msg_new(a, &airlore__v1__quota__descriptor);
-    if (!m)
-        return NULL;
-    m->name = al_arena_printf(a, "teams/%s/keys/%s", k->team, k->id);
-    if (k->quota.requests_per_minute) {
-        m->_calls_per_second_case = AIRLORE__V1__QUOTA___CALLS_PER_SECOND_CALLS_PER_SECOND;
-        m->calls_per_second = (double)k->quota.requests_per_minute / 60;
-    }
-    if (k->quota.ingest_bytes_per_day) {
-        m->_max_ingest_bytes_per_day_case =
-            AIRLORE__V1__QUOTA___MAX_INGEST_BYTES_PER_DAY_MAX_INGEST_BYTES_PER_DAY;
-        m->max_ingest_bytes_per_day = k->quota.ingest_bytes_per_day;
-    }
-    return m->name ? m : NULL;
-}
-
-/* "teams/t/keys/k/quota" without its end. */
-static enum al_code key_of_quota(struct al_coordinator *c, const struct al_credential *cred,
-                                 const char *name, struct al_arena *a, struct al_key *ret,
-                                 struct al_err *err)
-{
-    struct al_str s = al_str_c(name);
-    if (al_str_ends(s, AL_STR("/quota")))
-        s.n -= 6;
-    if (al_str_starts(s, AL_STR("teams/")) && !strstr(name, "/keys/"))
-        return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",
-                         "quota: those of teams and deployments are not there yet; name a key");
-    char *copy = al_msg_str(a, s);
-    return copy ? find_key(c, cred, copy, a, ret, err) : al_msg_no_memory(err);
-}
-
-AL_UNARY(al_serve_get_quota)
-{
-    struct al_coordinator *c = ctx;
-    const Airlore__V1__GetQuotaRequest *m = (const Airlore__V1__GetQuotaRequest *)req;
-    struct al_arena *a = al_rpc_call_arena(call);
-    struct al_key k;
-    AL_TRY(key_of_quota(c, al_call_credential(call), m->name, a, &k, err));
-    Airlore__V1__GetQuotaResponse *out =
-        al_msg_new(a, &airlore__v1__get_quota_response__descriptor);
-    if (!out || !(out->quota = msg_quota(a, &k)))
-        return al_msg_no_memory(err);
-    *ret_reply = &out->base;
-    return AL_OK;
-}
-
-/* The limits as they shall be: an absent one is lifted, which leaves the server's default. */
-static enum al_code wanted_quota(const Airlore__V1__Quota *q, struct al_quota *ret,
-                                 struct al_err *err)
-{
-    *ret = (struct al_quota){0};
-    if (!q)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "REQUIRED", "quota: which limits?");
-    if (q->_max_items_case || q->_max_bytes_case || q->_items_per_second_case ||
-        q->_max_concurrent_calls_case || q->_max_jobs_case || q->_max_llm_usd_case ||
-        q->_max_deployments_case || q->etag[0])
-        return AL_FAIL_R(err, AL_UNIMPLEMENTED, "NOT_IMPLEMENTED_YET",
-                         "quota: only calls_per_second and max_ingest_bytes_per_day are there yet");
-    if (q->_calls_per_second_case) {
-        /* less than one a minute would be kept as 0, and 0 means the default */
-        if (!(q->calls_per_second >= 1.0 / 60 && q->calls_per_second <= 1e6))
-            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "OUT_OF_RANGE",
-                             "quota: calls a second are not in 1/60 to 1,000,000");
-        ret->requests_per_minute = (uint32_t)(q->calls_per_second * 60 + 0.5);
-    }
-    if (q->_max_ingest_bytes_per_day_case) {
-        if (q->max_ingest_bytes_per_day > 1ull << 50)
-            return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "OUT_OF_RANGE",
-                             "quota: bytes a day are more than 2^50");
-        ret->ingest_bytes_per_day = q->max_ingest_bytes_per_day;
-    }
-    return AL_OK;
-}
-
-AL_UNARY(al_serve_update_quota)
-{
-    struct al_coordinator *c = ctx;
-    const Airlore__V1__UpdateQuotaRequest *m = (const Airlore__V1__UpdateQuotaRequest *)req;
-    struct al_arena *a = al_rpc_call_arena(call);
-    struct al_key k;
-    AL_TRY(al_credential_require(al_call_credential(call), AL_ROLE_ADMIN, err));
-    AL_TRY(key_of_quota(c, al_call_credential(call), m->name, a, &k, err));
-    AL_TRY(wanted_quota(m->quota, &k.quota, err));
-    AL_TRY(al_directory_set_quota(c->directory, k.id, &k.quota, err));
-    Airlore__V1__UpdateQuotaResponse *out =
-        al_msg_new(a, &airlore__v1__update_quota_response__descriptor);
-    if (!out || !(out->quota = msg_quota(a, &k)))
         return al_msg_no_memory(err);
     *ret_reply = &out->base;
     return AL_OK;

@@ -8,91 +8,37 @@
 #define REEMBED_PAGE 200u
 #define WRITE_TIMEOUT_MS 60000u
 
-/* Maps the progress of one shard into that of the job; false stops the shard's work. */
-struct part {
-    struct al_job_run *run;
-    size_t i;
-    size_t n;
-};
-
-static bool part_progress(void *u, double done)
-{
-    struct part *p = u;
-    al_job_progress(p->run, ((double)p->i + done) / (double)p->n, NULL);
-    return !al_job_is_cancelled(p->run);
-}
-
-/* All data shards and the system shard, which is number n_shards. */
-static struct al_shard_port *shard_at(const struct al_coordinator *c, size_t i)
-{
-    return i < c->opt.router->n_shards ? c->opt.router->shards[i] : c->opt.system;
-}
-
-/* ---- verify ---- */
-
-static enum al_code verify_one(struct al_coordinator *c, struct part *p, struct al_arena *a,
-                               struct al_verify_report *total, struct al_err *err)
-{
-    struct al_shard_port *s = shard_at(c, p->i);
-    struct al_verify_report r = {0};
-    AL_TRY(s->ops->verify(s, a, part_progress, p, &r, err));
-    for (size_t i = 0; i < r.n_problems; i++)
-        al_job_log(p->run, AL_FINDING_PREFIX "%s %zu: " AL_STR_FMT,
-                   p->i < c->opt.router->n_shards ? "shard" : "system shard", p->i,
-                   AL_STR_ARG(r.problems[i]));
-    total->docs_checked += r.docs_checked;
-    total->chunks_checked += r.chunks_checked;
-    total->log_checked += r.log_checked;
-    total->segments_checked += r.segments_checked;
-    total->n_problems += r.n_problems;
-    return AL_OK;
-}
-
-static enum al_code run_verify(void *ctx, struct al_job_run *run, struct al_str args,
-                               struct al_err *err)
-{
-    (void)args;
-    struct al_coordinator *c = ctx;
-    struct part p = {.run = run, .n = c->opt.router->n_shards + 1};
-    struct al_verify_report total = {0};
-    struct al_arena a;
-    al_arena_init(&a, c->opt.mem, ARENA_LIMIT);
-    enum al_code code = AL_OK;
-    for (; code == AL_OK && p.i < p.n; p.i++) {
-        code = verify_one(c, &p, &a, &total, err);
-        al_arena_reset(&a);
-    }
-    al_arena_fini(&a);
-    if (code != AL_OK)
-        return code;
-    al_job_result(run, "documents", "%llu", (unsigned long long)total.docs_checked);
-    al_job_result(run, "chunks", "%llu", (unsigned long long)total.chunks_checked);
-    al_job_result(run, "log_entries", "%llu", (unsigned long long)total.log_checked);
-    al_job_result(run, "segments", "%llu", (unsigned long long)total.segments_checked);
-    al_job_result(run, "problems", "%zu", total.n_problems);
-    return AL_OK;
-}
-
 /* ---- compact ---- */
 
 static enum al_code run_compact(void *ctx, struct al_job_run *run, struct al_str args,
                                 struct al_err *err)
 {
-    (void)args;
     struct al_coordinator *c = ctx;
-    struct part p = {.run = run, .n = c->opt.router->n_shards};
+    struct al_work_args w;
+    AL_TRY(al_work_args_parse(c, args, &w, err));
+    struct al_work_part p = {.run = run, .n = w.n_shards};
     uint64_t before = 0;
     uint64_t after = 0;
+    uint64_t bytes_before = 0;
+    uint64_t bytes_after = 0;
     struct al_shard_status st;
-    for (; p.i < p.n; p.i++) {
-        struct al_shard_port *s = shard_at(c, p.i);
+    for (size_t i = 0; i < c->opt.router->n_shards; i++) {
+        if (!w.is_wanted[i])
+            continue;
+        struct al_shard_port *s = al_work_shard(c, i);
         s->ops->get_status(s, &st);
         before += st.n_tombstones;
-        AL_TRY(s->ops->compact(s, true, part_progress, &p, err));
+        bytes_before += st.store_bytes + st.segment_bytes;
+        AL_TRY(s->ops->compact(s, true, al_work_progress, &p, err));
         s->ops->get_status(s, &st);
         after += st.n_tombstones;
+        bytes_after += st.store_bytes + st.segment_bytes;
+        p.i++;
     }
-    al_job_result(run, "shards", "%zu", p.n);
+    al_job_result(run, "shards", "%zu", w.n_shards);
+    al_job_result(
+        run, "freed_bytes", "%llu",
+        (unsigned long long)(bytes_before > bytes_after ? bytes_before - bytes_after : 0));
     al_job_result(run, "dead_rows_removed", "%llu",
                   (unsigned long long)(before > after ? before - after : 0));
     return AL_OK;
@@ -228,14 +174,14 @@ static enum al_code run_reembed(void *ctx, struct al_job_run *run, struct al_str
     size_t n = 0;
     struct al_shard_status st;
     for (size_t i = 0; i < c->opt.router->n_shards; i++) {
-        shard_at(c, i)->ops->get_status(shard_at(c, i), &st);
+        al_work_shard(c, i)->ops->get_status(al_work_shard(c, i), &st);
         r.total += st.n_docs;
     }
     al_arena_init(&keep, c->opt.mem, ARENA_LIMIT);
     al_arena_init(&a, c->opt.mem, ARENA_LIMIT);
     enum al_code code = all_spaces(c, &keep, &spaces, &n, err);
     for (size_t i = 0; code == AL_OK && i < c->opt.router->n_shards; i++)
-        code = reembed_shard(&r, shard_at(c, i), spaces, n, &a, err);
+        code = reembed_shard(&r, al_work_shard(c, i), spaces, n, &a, err);
     al_arena_fini(&a);
     al_arena_fini(&keep);
     al_job_result(run, "documents", "%llu", (unsigned long long)r.seen);
@@ -246,7 +192,7 @@ static enum al_code run_reembed(void *ctx, struct al_job_run *run, struct al_str
 enum al_code al_work_register(struct al_coordinator *c, struct al_err *err)
 {
     const struct al_job_kind kinds[] = {
-        {"verify", AL_JOB_MAINTENANCE, run_verify, c},
+        {"verify", AL_JOB_MAINTENANCE, al_work_verify, c},
         {"compact", AL_JOB_MAINTENANCE, run_compact, c},
         {"reembed", AL_JOB_MAINTENANCE, run_reembed, c},
     };

@@ -126,6 +126,7 @@ enum al_code al_doc_peek(struct al_str bytes, struct al_doc_head *ret, struct al
     struct al_doc_head h = {0};
     uint8_t format = 0;
     AL_TRY(read_head(&r, &h, &format, err));
+    h.bytes = bytes.n;
     *ret = h;
     return AL_OK;
 }

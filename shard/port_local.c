@@ -37,6 +37,18 @@ static enum al_code local_get_hash(struct al_shard_port *p, uint32_t space, stru
     return al_shard_get_hash(shard_of(p), space, id, ret_hash, err);
 }
 
+static enum al_code local_get_bytes(struct al_shard_port *p, uint32_t space, struct al_str id,
+                                    uint64_t *ret, struct al_err *err)
+{
+    return al_shard_get_bytes(shard_of(p), space, id, ret, err);
+}
+
+static enum al_code local_get_use(struct al_shard_port *p, const uint32_t *spaces, size_t n_spaces,
+                                  struct al_space_use *ret, struct al_err *err)
+{
+    return al_shard_get_use(shard_of(p), spaces, n_spaces, ret, err);
+}
+
 static enum al_code local_list_docs(struct al_shard_port *p, const struct al_list_query *q,
                                     struct al_arena *a, struct al_doc_page *ret, struct al_err *err)
 {
@@ -96,11 +108,32 @@ static enum al_code local_compact(struct al_shard_port *p, bool full,
     return al_shard_compact(shard_of(p), full, progress, u, err);
 }
 
+static enum al_code local_list_segments(struct al_shard_port *p, struct al_arena *a,
+                                        struct al_segment_status **ret, size_t *ret_n,
+                                        struct al_err *err)
+{
+    return al_shard_list_segments(shard_of(p), a, ret, ret_n, err);
+}
+
 static enum al_code local_verify(struct al_shard_port *p, struct al_arena *a,
                                  bool (*progress)(void *u, double done), void *u,
                                  struct al_verify_report *ret, struct al_err *err)
 {
     return al_shard_verify(shard_of(p), a, progress, u, ret, err);
+}
+
+static enum al_code local_scrub(struct al_shard_port *p, struct al_arena *a,
+                                bool (*progress)(void *u, double done), void *u,
+                                struct al_verify_report *ret, struct al_err *err)
+{
+    return al_shard_scrub(shard_of(p), a, progress, u, ret, err);
+}
+
+static enum al_code local_rebuild(struct al_shard_port *p, bool all,
+                                  bool (*progress)(void *u, double done), void *u,
+                                  uint64_t *ret_rebuilt, struct al_err *err)
+{
+    return al_shard_rebuild(shard_of(p), all, progress, u, ret_rebuilt, err);
 }
 
 static void local_destroy(struct al_shard_port *p)
@@ -117,6 +150,8 @@ enum al_code al_shard_port_local(struct al_shard *s, struct al_mem *mem, struct 
         .wait = local_wait,
         .get_doc = local_get_doc,
         .get_hash = local_get_hash,
+        .get_bytes = local_get_bytes,
+        .get_use = local_get_use,
         .list_docs = local_list_docs,
         .get_row = local_get_row,
         .scan_rows = local_scan_rows,
@@ -125,8 +160,11 @@ enum al_code al_shard_port_local(struct al_shard *s, struct al_mem *mem, struct 
         .score = local_score,
         .explain = local_explain,
         .get_status = local_get_status,
+        .list_segments = local_list_segments,
         .compact = local_compact,
         .verify = local_verify,
+        .scrub = local_scrub,
+        .rebuild = local_rebuild,
         .destroy = local_destroy,
     };
     struct local_port *p = al_mem_zalloc(mem, sizeof *p);

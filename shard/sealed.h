@@ -81,6 +81,12 @@ void al_seg_footer_encode(struct al_seg_footer *f, struct al_buf *b);
 AL_NODISCARD enum al_code al_seg_footer_decode(const uint8_t *p, size_t n,
                                                struct al_seg_footer *ret, struct al_err *err);
 
+/* Read a file through the port, in pieces: are all of its sections those of the footer?
+ * AL_DATA_LOSS; errors of the disk. */
+AL_NODISCARD enum al_code al_sealed_scrub(struct al_disk *d, const char *path,
+                                          const struct al_seg_footer *want, struct al_mem *mem,
+                                          struct al_err *err);
+
 /* Set all checksums of a file's bytes to what they hold. Tests and fuzzing of malformed content
  * only. */
 void al_seg_forge(uint8_t *p, size_t n);

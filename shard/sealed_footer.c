@@ -7,6 +7,7 @@
 #include "sealed.h"
 
 #define MAGIC 0x3147455345524c41u /* "ALRESEG1" */
+#define SCRUB_BYTES ((size_t)1 << 20)
 
 static void put_fixed(struct al_buf *b, const char *p, size_t n)
 {
@@ -108,17 +109,89 @@ enum al_code al_seg_footer_decode(const uint8_t *p, size_t n, struct al_seg_foot
     return AL_OK;
 }
 
+static const char *const section_names[AL_SECTION_COUNT] = {
+    "documents", "rows",  "spaces",     "attributes", "vector rows", "vectors",
+    "postings",  "skips", "dictionary", "terms",      "graph",
+};
+
 enum al_code al_sealed_check_sums(const uint8_t *p, const struct al_seg_footer *f,
                                   struct al_err *err)
 {
-    static const char *const names[AL_SECTION_COUNT] = {
-        "documents", "rows",  "spaces",     "attributes", "vector rows", "vectors",
-        "postings",  "skips", "dictionary", "terms",      "graph",
-    };
     for (size_t i = 0; i < AL_SECTION_COUNT; i++)
         if (XXH3_64bits(p + f->sections[i].at, f->sections[i].bytes) != f->sections[i].hash)
-            return AL_FAIL(err, AL_DATA_LOSS, "segment: checksum of its %s differs", names[i]);
+            return AL_FAIL(err, AL_DATA_LOSS, "segment: checksum of its %s differs",
+                           section_names[i]);
     return AL_OK;
+}
+
+static enum al_code read_exactly(struct al_disk *d, struct al_file *f, uint64_t at, uint8_t *p,
+                                 size_t n, struct al_err *err)
+{
+    size_t got = 0;
+    AL_TRY(d->ops->read_at(d, f, at, p, n, &got, err));
+    if (got != n)
+        return AL_FAIL(err, AL_DATA_LOSS, "segment: the file ends at %llu",
+                       (unsigned long long)(at + got));
+    return AL_OK;
+}
+
+static enum al_code scrub_section(struct al_disk *d, struct al_file *f, uint64_t at, uint64_t bytes,
+                                  uint8_t *buf, XXH64_hash_t *ret, struct al_err *err)
+{
+    XXH3_state_t *state = XXH3_createState();
+    if (!state)
+        return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "segment: out of memory");
+    enum al_code code = AL_OK;
+    XXH3_64bits_reset(state);
+    while (code == AL_OK && bytes > 0) {
+        size_t n = bytes < SCRUB_BYTES ? (size_t)bytes : SCRUB_BYTES;
+        code = read_exactly(d, f, at, buf, n, err);
+        if (code == AL_OK)
+            XXH3_64bits_update(state, buf, n);
+        at += n;
+        bytes -= n;
+    }
+    *ret = XXH3_64bits_digest(state);
+    XXH3_freeState(state);
+    return code;
+}
+
+static enum al_code scrub(struct al_disk *d, struct al_file *f, const struct al_seg_footer *want,
+                          uint64_t size, uint8_t *buf, struct al_err *err)
+{
+    AL_TRY(read_exactly(d, f, size - AL_SEG_FOOTER_BYTES, buf, AL_SEG_FOOTER_BYTES, err));
+    if (XXH3_64bits(buf, AL_SEG_FOOTER_BYTES - 8) != want->content_hash)
+        return AL_FAIL(err, AL_DATA_LOSS, "segment: on disk its footer is another");
+    for (size_t i = 0; i < AL_SECTION_COUNT; i++) {
+        XXH64_hash_t hash = 0;
+        AL_TRY(scrub_section(d, f, want->sections[i].at, want->sections[i].bytes, buf, &hash, err));
+        if (hash != want->sections[i].hash)
+            return AL_FAIL(err, AL_DATA_LOSS, "segment: on disk the checksum of its %s differs",
+                           section_names[i]);
+    }
+    return AL_OK;
+}
+
+enum al_code al_sealed_scrub(struct al_disk *d, const char *path, const struct al_seg_footer *want,
+                             struct al_mem *mem, struct al_err *err)
+{
+    uint64_t size = 0;
+    struct al_file f;
+    AL_TRY(d->ops->size(d, path, &size, err));
+    if (size < AL_SEG_FOOTER_BYTES)
+        return AL_FAIL(err, AL_DATA_LOSS, "segment: its file is cut off");
+    uint8_t *buf = al_mem_alloc(mem, SCRUB_BYTES);
+    if (!buf)
+        return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "segment: out of memory");
+    enum al_code code = d->ops->open(d, path, AL_DISK_READ, 0, &f, err);
+    if (code == AL_OK) {
+        struct al_err e;
+        code = scrub(d, &f, want, size, buf, err);
+        if (d->ops->close(d, &f, &e) != AL_OK && code == AL_OK)
+            code = AL_FAIL(err, AL_DATA_LOSS, "segment: its file cannot be closed");
+    }
+    al_mem_free(mem, buf);
+    return code;
 }
 
 /* Where the footer keeps its sections. */

@@ -124,6 +124,11 @@ AL_NODISCARD enum al_code al_segset_sweep(struct al_segset *g, struct al_err *er
 bool al_segset_pick_merge(const struct al_segset *g, uint32_t merge_factor, uint64_t *ret_first,
                           uint64_t *ret_last);
 
+/* As al_shard_list_segments. */
+AL_NODISCARD enum al_code al_segset_list(struct al_segset *g, struct al_arena *a,
+                                         struct al_segment_status **ret, size_t *ret_n,
+                                         struct al_err *err);
+
 /* Phases of a search: as in shard.h. */
 AL_NODISCARD enum al_code al_segset_stats(struct al_segset *g, const uint32_t *spaces,
                                           size_t n_spaces, const struct al_str *terms,
@@ -161,6 +166,12 @@ AL_NODISCARD enum al_code al_segset_verify_doc(struct al_segset *g, const struct
 /* Check sums and structure of all sealed files; problems as lines. */
 AL_NODISCARD enum al_code al_segset_verify_files(struct al_segset *g, struct al_buf *ret_problems,
                                                  uint64_t *ret_checked, struct al_err *err);
+
+/* The same for the bytes on the disk, read anew through the port; and whether the segment that ends
+ * at this log index is damaged in either way. */
+AL_NODISCARD enum al_code al_segset_scrub_files(struct al_segset *g, struct al_buf *ret_problems,
+                                                uint64_t *ret_checked, struct al_err *err);
+bool al_segset_is_damaged(struct al_segset *g, uint64_t last);
 
 AL_DEFINE_AUTO(al_segset);
 

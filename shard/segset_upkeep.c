@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "airlore/analyzer.h"
 #include "prepare.h"
 #include "segset_impl.h"
 
@@ -38,6 +39,49 @@ void al_segset_get_status(struct al_segset *g, struct al_segset_status *ret)
     st.memory_bytes += al_growing_memory_bytes(v->growing);
     pthread_rwlock_unlock(&g->lock);
     *ret = st;
+}
+
+static enum al_code describe(const struct al_segment *s, struct al_str embedder_id,
+                             struct al_arena *a, struct al_segment_status *ret, struct al_err *err)
+{
+    *ret = (struct al_segment_status){.is_sealed = s->is_sealed,
+                                      .rows = s->n_rows,
+                                      .dead_rows = s->n_dead_rows,
+                                      .analyzer_version = AL_ANALYZER_VERSION};
+    for (size_t i = 0; i < s->n_counts; i++)
+        ret->has_community = ret->has_community || s->counts[i].space == 1;
+    return al_arena_str(a, embedder_id, &ret->embedder_id, err);
+}
+
+/* Under the lock. */
+static enum al_code list_segments(struct al_segset *g, struct al_arena *a,
+                                  struct al_segment_status **ret, size_t *ret_n, struct al_err *err)
+{
+    const struct al_view *v = g->view;
+    struct al_segment_status *out = al_arena_array(a, v->n_sealed + 1, sizeof *out);
+    if (!out)
+        return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "segments: out of memory");
+    for (size_t i = 0; i < v->n_sealed; i++) {
+        const struct al_sealed *s = v->sealed[i];
+        AL_TRY(describe(&s->seg, al_str_c(s->footer.embedder_id), a, &out[i], err));
+        out[i].id = s->footer.last;
+        out[i].first = s->footer.first;
+        out[i].disk_bytes = s->map.n;
+        out[i].analyzer_version = s->footer.analyzer_version;
+    }
+    AL_TRY(describe(&v->growing->seg, al_str_c(g->embedder_id), a, &out[v->n_sealed], err));
+    *ret = out;
+    *ret_n = v->n_sealed + 1;
+    return AL_OK;
+}
+
+enum al_code al_segset_list(struct al_segset *g, struct al_arena *a, struct al_segment_status **ret,
+                            size_t *ret_n, struct al_err *err)
+{
+    pthread_rwlock_rdlock(&g->lock);
+    enum al_code code = list_segments(g, a, ret, ret_n, err);
+    pthread_rwlock_unlock(&g->lock);
+    return code;
 }
 
 /* ---- tombstones ---- */
@@ -255,6 +299,40 @@ static enum al_code verify_file(struct al_segset *g, const struct al_sealed *s, 
     AL_TRY(al_seg_footer_decode(s->map.p, s->map.n, &f, err));
     AL_TRY(al_sealed_check_sums(s->map.p, &f, err));
     return al_sealed_check_deep(s, err);
+}
+
+static enum al_code scrub_file(struct al_segset *g, const struct al_sealed *s, struct al_err *err)
+{
+    char path[4096];
+    AL_TRY(al_sealed_path(g->dir, s->name, path, sizeof path, err));
+    return al_sealed_scrub(g->disk, path, &s->footer, g->mem, err);
+}
+
+enum al_code al_segset_scrub_files(struct al_segset *g, struct al_buf *ret_problems,
+                                   uint64_t *ret_checked, struct al_err *err)
+{
+    struct al_view *v = al_view_ref(g);
+    for (size_t i = 0; i < v->n_sealed; i++) {
+        struct al_err e = {0};
+        if (scrub_file(g, v->sealed[i], &e) != AL_OK)
+            al_buf_printf(ret_problems, "file '%s': %s\n", v->sealed[i]->name, e.msg);
+    }
+    *ret_checked = v->n_sealed;
+    al_view_unref(v);
+    return al_buf_status(ret_problems, err);
+}
+
+bool al_segset_is_damaged(struct al_segset *g, uint64_t last)
+{
+    struct al_view *v = al_view_ref(g);
+    bool is = false;
+    for (size_t i = 0; i < v->n_sealed; i++) {
+        if (v->sealed[i]->footer.last == last)
+            is = scrub_file(g, v->sealed[i], NULL) != AL_OK ||
+                 verify_file(g, v->sealed[i], NULL) != AL_OK;
+    }
+    al_view_unref(v);
+    return is;
 }
 
 enum al_code al_segset_verify_files(struct al_segset *g, struct al_buf *ret_problems,

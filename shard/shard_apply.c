@@ -124,7 +124,11 @@ static enum al_code kill_doc(struct al_apply *x, const struct al_overlay_item *o
         x->store->ops->batch_put(x->batch, AL_FAMILY_DEAD, al_key_view(&k),
                                  (struct al_str){value, sizeof(value)});
     }
-    return al_shard_count(x->s, old->head.space, -1, -(int64_t)old->head.n_chunks, err);
+    struct al_space_count less = {.space = old->head.space,
+                                  .docs = -(uint64_t)1,
+                                  .chunks = -(uint64_t)old->head.n_chunks,
+                                  .bytes = -old->head.bytes};
+    return al_shard_count(x->s, &less, err);
 }
 
 static enum al_code put_chunk_row(struct al_apply *x, uint64_t docno, const struct al_entry_op *op,
@@ -165,7 +169,9 @@ static enum al_code insert_doc(struct al_apply *x, uint64_t docno, const struct 
     al_doc_patch(p, &head);
     x->store->ops->batch_put(x->batch, AL_FAMILY_DOC, item->key, bytes);
     AL_TRY(put_chunk_row(x, docno, op, d->id, err));
-    AL_TRY(al_shard_count(x->s, op->space, 1, (int64_t)op->n_chunks, err));
+    struct al_space_count more = {
+        .space = op->space, .docs = 1, .chunks = op->n_chunks, .bytes = bytes.n};
+    AL_TRY(al_shard_count(x->s, &more, err));
     struct al_segment_change add = {.space = op->space,
                                     .removes = item->present,
                                     .old_docno = item->head.docno,

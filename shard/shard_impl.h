@@ -61,11 +61,12 @@ struct al_write_req {
     enum al_outcome outcomes[]; /* n_ops */
 };
 
-/* Live documents and chunks of a space. */
+/* Live documents, their chunks and bytes (encoded, without vectors) of a space. */
 struct al_space_count {
     uint32_t space;
     uint64_t docs;
     uint64_t chunks;
+    uint64_t bytes;
 };
 
 /* So many bytes of log lie before this index (counted since the open). */
@@ -203,9 +204,9 @@ AL_NODISCARD enum al_code al_shard_load_counts(struct al_shard *s, struct al_err
  * follows. */
 AL_NODISCARD enum al_code al_shard_begin_epoch(struct al_shard *s, struct al_err *err);
 
-/* Add to the counts of a space. */
-AL_NODISCARD enum al_code al_shard_count(struct al_shard *s, uint32_t space, int64_t docs,
-                                         int64_t chunks, struct al_err *err);
+/* Add to the counts of a space; differences wrap around, so that a large one subtracts. */
+AL_NODISCARD enum al_code al_shard_count(struct al_shard *s, const struct al_space_count *change,
+                                         struct al_err *err);
 struct al_space_count *al_shard_find_count(struct al_shard *s, uint32_t space);
 void al_shard_put_count(struct al_store *st, struct al_store_batch *b,
                         const struct al_space_count *c);

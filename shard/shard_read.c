@@ -89,6 +89,24 @@ enum al_code al_shard_get_doc(struct al_shard *s, uint32_t space, struct al_str 
     return al_shard_note(s, code, &e);
 }
 
+enum al_code al_shard_get_bytes(struct al_shard *s, uint32_t space, struct al_str id, uint64_t *ret,
+                                struct al_err *err)
+{
+    AL_TRY(al_shard_check_open(s, err));
+    AL_TRY(check_id(id, err));
+    struct al_key key = al_key_doc(space, id);
+    struct al_store *st = NULL;
+    AL_TRY(al_shard_acquire_store(s, &st, err));
+    struct al_buf b;
+    al_buf_init(&b, s->opt.mem, 0);
+    enum al_code code = get(s, st, AL_FAMILY_DOC, &key, &b, err);
+    al_shard_release_store(s);
+    if (code == AL_OK)
+        *ret = b.n;
+    al_buf_fini(&b);
+    return code == AL_NOT_FOUND ? fail_absent(id, err) : code;
+}
+
 enum al_code al_shard_get_hash(struct al_shard *s, uint32_t space, struct al_str id,
                                uint8_t ret_hash[32], struct al_err *err)
 {
@@ -316,4 +334,12 @@ enum al_code al_shard_scan_rows(struct al_shard *s, uint8_t table, uint32_t spac
     *ret = w.rows;
     *ret_n = w.n;
     return AL_OK;
+}
+
+enum al_code al_shard_list_segments(struct al_shard *s, struct al_arena *a,
+                                    struct al_segment_status **ret, size_t *ret_n,
+                                    struct al_err *err)
+{
+    AL_TRY(al_shard_check_open(s, err));
+    return al_segset_list(s->segs, a, ret, ret_n, err);
 }

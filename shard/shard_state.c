@@ -469,22 +469,23 @@ struct al_space_count *al_shard_find_count(struct al_shard *s, uint32_t space)
     return i < s->n_counts && s->counts[i].space == space ? &s->counts[i] : NULL;
 }
 
-enum al_code al_shard_count(struct al_shard *s, uint32_t space, int64_t docs, int64_t chunks,
+enum al_code al_shard_count(struct al_shard *s, const struct al_space_count *change,
                             struct al_err *err)
 {
-    struct al_space_count *c = al_shard_find_count(s, space);
+    struct al_space_count *c = al_shard_find_count(s, change->space);
     if (!c) {
         if (al_mem_grow(s->opt.mem, (void **)&s->counts, &s->cap_counts, s->n_counts + 1,
                         sizeof(*s->counts)) != AL_OK)
             return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "shard: out of memory");
-        size_t i = count_place(s, space);
+        size_t i = count_place(s, change->space);
         memmove(s->counts + i + 1, s->counts + i, (s->n_counts - i) * sizeof(*s->counts));
         s->n_counts++;
         c = &s->counts[i];
-        *c = (struct al_space_count){.space = space};
+        *c = (struct al_space_count){.space = change->space};
     }
-    c->docs += (uint64_t)docs;
-    c->chunks += (uint64_t)chunks;
+    c->docs += change->docs;
+    c->chunks += change->chunks;
+    c->bytes += change->bytes;
     return AL_OK;
 }
 
@@ -492,33 +493,122 @@ void al_shard_put_count(struct al_store *st, struct al_store_batch *b,
                         const struct al_space_count *c)
 {
     struct al_key k = al_key_meta_u64("count/", c->space);
-    struct al_key docs = al_key_u64(c->docs);
-    struct al_key chunks = al_key_u64(c->chunks);
-    memcpy(docs.p + docs.n, chunks.p, chunks.n);
-    docs.n += chunks.n;
+    char value[24];
+    const uint64_t parts[3] = {c->docs, c->chunks, c->bytes};
+    for (size_t i = 0; i < AL_ARRAY_LEN(parts); i++) {
+        struct al_key part = al_key_u64(parts[i]);
+        memcpy(value + 8 * i, part.p, 8);
+    }
     if (c->docs || c->chunks)
-        st->ops->batch_put(b, AL_FAMILY_META, al_key_view(&k), al_key_view(&docs));
+        st->ops->batch_put(b, AL_FAMILY_META, al_key_view(&k),
+                           (struct al_str){value, sizeof(value)});
     else
         st->ops->batch_delete(b, AL_FAMILY_META, al_key_view(&k));
+}
+
+/* *ret_has_bytes false: written before bytes were counted. */
+static enum al_code decode_count(uint64_t space, struct al_str value, struct al_space_count *ret,
+                                 bool *ret_has_bytes, struct al_err *err)
+{
+    struct al_reader r = al_reader_of(value);
+    struct al_space_count c = {.space = (uint32_t)space};
+    c.docs = al_reader_u64be(&r);
+    c.chunks = al_reader_u64be(&r);
+    *ret_has_bytes = value.n > 16;
+    if (*ret_has_bytes)
+        c.bytes = al_reader_u64be(&r);
+    if (!al_reader_done(&r) || space > UINT32_MAX)
+        return AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT", "store: counts of space %" PRIu64,
+                         space);
+    *ret = c;
+    return AL_OK;
 }
 
 static enum al_code take_count(struct al_shard *s, uint64_t space, struct al_str value, void *u,
                                struct al_err *err)
 {
-    (void)u;
-    struct al_reader r = al_reader_of(value);
-    uint64_t docs = al_reader_u64be(&r);
-    uint64_t chunks = al_reader_u64be(&r);
-    if (!al_reader_done(&r) || space > UINT32_MAX)
-        return AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT", "store: counts of space %" PRIu64,
-                         space);
-    return al_shard_count(s, (uint32_t)space, (int64_t)docs, (int64_t)chunks, err);
+    bool *all_have_bytes = u;
+    struct al_space_count c = {0};
+    bool has_bytes = false;
+    AL_TRY(decode_count(space, value, &c, &has_bytes, err));
+    *all_have_bytes = *all_have_bytes && has_bytes;
+    return al_shard_count(s, &c, err);
+}
+
+/* Once for a store that was written before bytes were counted: count, and write the counts. */
+static enum al_code count_bytes(struct al_shard *s, struct al_store_batch *b, struct al_err *err)
+{
+    const struct al_store_ops *ops = s->store->ops;
+    struct al_store_iter *it = NULL;
+    for (size_t i = 0; i < s->n_counts; i++)
+        s->counts[i].bytes = 0;
+    AL_TRY(ops->iter_create(s->store, AL_FAMILY_DOC, &it, err));
+    for (ops->iter_seek(it, AL_STR("")); ops->iter_valid(it); ops->iter_next(it)) {
+        uint16_t slot = 0;
+        uint32_t space = 0;
+        struct al_str id;
+        struct al_space_count *c = NULL;
+        if (al_key_doc_parse(ops->iter_key(it), &slot, &space, &id))
+            c = al_shard_find_count(s, space);
+        if (c)
+            c->bytes += ops->iter_value(it).n;
+    }
+    enum al_code code = ops->iter_status(it, err);
+    ops->iter_destroy(it);
+    AL_TRY(code);
+    for (size_t i = 0; i < s->n_counts; i++)
+        al_shard_put_count(s->store, b, &s->counts[i]);
+    return ops->write(s->store, b, true, err);
 }
 
 enum al_code al_shard_load_counts(struct al_shard *s, struct al_err *err)
 {
+    bool all_have_bytes = true;
     s->n_counts = 0;
-    return each_meta(s, "count/", take_count, NULL, err);
+    AL_TRY(each_meta(s, "count/", take_count, &all_have_bytes, err));
+    if (all_have_bytes)
+        return AL_OK;
+    struct al_store_batch *b = NULL;
+    AL_TRY(s->store->ops->batch_create(s->store, &b, err));
+    enum al_code code = count_bytes(s, b, err);
+    s->store->ops->batch_destroy(b);
+    return code;
+}
+
+static enum al_code add_use(struct al_shard *s, struct al_store *st, uint32_t space,
+                            struct al_space_use *sum, struct al_err *err)
+{
+    struct al_key k = al_key_meta_u64("count/", space);
+    struct al_buf b;
+    al_buf_init(&b, s->opt.mem, VALUE_BYTES_MAX);
+    struct al_space_count c = {0};
+    bool has_bytes = false;
+    enum al_code code = st->ops->get(st, AL_FAMILY_META, al_key_view(&k), &b, err);
+    if (code == AL_OK)
+        code = decode_count(space, al_buf_view(&b), &c, &has_bytes, err);
+    else if (code == AL_NOT_FOUND)
+        code = AL_OK;
+    al_buf_fini(&b);
+    sum->docs += c.docs;
+    sum->chunks += c.chunks;
+    sum->bytes += c.bytes;
+    return code;
+}
+
+enum al_code al_shard_get_use(struct al_shard *s, const uint32_t *spaces, size_t n_spaces,
+                              struct al_space_use *ret, struct al_err *err)
+{
+    struct al_space_use sum = {0};
+    struct al_store *st = NULL;
+    AL_TRY(al_shard_check_open(s, err));
+    AL_TRY(al_shard_acquire_store(s, &st, err));
+    enum al_code code = AL_OK;
+    for (size_t i = 0; code == AL_OK && i < n_spaces; i++)
+        code = add_use(s, st, spaces[i], &sum, err);
+    al_shard_release_store(s);
+    if (code == AL_OK)
+        *ret = sum;
+    return code;
 }
 
 void al_shard_publish(struct al_shard *s)

@@ -310,6 +310,45 @@ enum al_code al_shard_compact(struct al_shard *s, bool full, bool (*progress)(vo
     return code;
 }
 
+/* Under upkeep_lock: nobody else changes the sealed segments. */
+static enum al_code rebuild_each(struct al_shard *s, struct al_shard_source *src, bool all,
+                                 struct al_arena *a, uint64_t *ret_rebuilt, struct al_err *err)
+{
+    struct al_segment_status *list = NULL;
+    size_t n = 0;
+    AL_TRY(al_segset_list(s->segs, a, &list, &n, err));
+    for (size_t i = 0; i < n; i++) {
+        if (!list[i].is_sealed || (!all && !al_segset_is_damaged(s->segs, list[i].id)))
+            continue;
+        src->from = (double)i / (double)n;
+        src->to = (double)(i + 1) / (double)n;
+        src->n_total = list[i].rows;
+        AL_TRY(replace(s, src, list[i].first, list[i].id, err));
+        ++*ret_rebuilt;
+    }
+    return AL_OK;
+}
+
+enum al_code al_shard_rebuild(struct al_shard *s, bool all, bool (*progress)(void *u, double done),
+                              void *u, uint64_t *ret_rebuilt, struct al_err *err)
+{
+    *ret_rebuilt = 0;
+    AL_TRY(al_shard_check_open(s, err));
+    if (is_read_only(s))
+        return AL_FAIL_R(err, AL_DATA_LOSS, "STORE_READ_ONLY", "shard %u: is read-only",
+                         s->opt.id.v);
+    struct al_shard_source src = {.s = s, .progress = progress, .u = u, .to = 1};
+    struct al_arena a;
+    al_arena_init(&a, s->opt.mem, AL_SHARD_GROUP_ARENA_BYTES);
+    pthread_mutex_lock(&s->upkeep_lock);
+    enum al_code code = all ? seal(s, &src, err) : AL_OK;
+    if (code == AL_OK)
+        code = rebuild_each(s, &src, all, &a, ret_rebuilt, err);
+    pthread_mutex_unlock(&s->upkeep_lock);
+    al_arena_fini(&a);
+    return code;
+}
+
 /* ---- the thread ---- */
 
 void al_shard_wake_upkeep(struct al_shard *s)

@@ -314,8 +314,10 @@ static enum al_code check_doc(struct verify *v, struct al_str key, struct al_str
         return code;
     }
     struct al_space_count *c = found_count(v, space);
-    if (c)
+    if (c) {
         c->docs++;
+        c->bytes += value.n;
+    }
     if (code != AL_OK || d.space != space || !al_str_eq(d.id, id) ||
         slot != al_doc_slot(space, id)) {
         problem(v, "document '" AL_STR_FMT "': %s", AL_STR_ARG(id),
@@ -353,11 +355,11 @@ static enum al_code check_docs(struct verify *v, struct al_err *err)
     for (size_t i = 0; i < v->n_want; i++) {
         const struct al_space_count *w = &v->want[i];
         const struct al_space_count *f = &v->found[i];
-        if (w->docs != f->docs || w->chunks != f->chunks)
+        if (w->docs != f->docs || w->chunks != f->chunks || w->bytes != f->bytes)
             problem(v,
-                    "space %u: counters say %" PRIu64 " documents, %" PRIu64
-                    " chunks; found %" PRIu64 ", %" PRIu64,
-                    w->space, w->docs, w->chunks, f->docs, f->chunks);
+                    "space %u: counters say %" PRIu64 " documents, %" PRIu64 " chunks, %" PRIu64
+                    " bytes; found %" PRIu64 ", %" PRIu64 ", %" PRIu64,
+                    w->space, w->docs, w->chunks, w->bytes, f->docs, f->chunks, f->bytes);
     }
     return AL_OK;
 }

@@ -5,6 +5,8 @@
 #include "names.h"
 #include "pages.h"
 
+#define CERTIFICATE_MAX ((size_t)64 << 10)
+
 static char *option_text(const struct al_cli *c, enum al_cli_opt o)
 {
     const char *v = c->args.value[o];
@@ -104,6 +106,21 @@ int al_cmd_team_update(struct al_cli *c)
     return rc;
 }
 
+int al_cmd_team_delete(struct al_cli *c)
+{
+    Airlore__V1__DeleteTeamRequest r = AIRLORE__V1__DELETE_TEAM_REQUEST__INIT;
+    const char *id = al_cli_one(c, "team");
+    if (!id)
+        return AL_EXIT_USAGE;
+    r.name = al_cli_team_name(c, id);
+    r.force = c->args.value[AL_OPT_FORCE] != NULL;
+    int rc;
+    const ProtobufCMessage *m = al_cli_call(c, "DeleteTeam", &r.base, true, &rc);
+    if (m)
+        al_cli_show(c, m);
+    return rc;
+}
+
 /* -------------------------------------------------------------------------------------------------------
  * deployment */
 
@@ -149,6 +166,78 @@ int al_cmd_deployment_create(struct al_cli *c)
     const Airlore__V1__CreateDeploymentResponse *reply = m;
     if (reply && reply->deployment)
         show_created(c, &reply->deployment->base, reply->deployment->name, reply->secret);
+    return rc;
+}
+
+/* Resource name of the one given: teams/T/deployments/D, T/D, or D of --team or the key's team.
+ * NULL after saying what is wrong. */
+static char *deployment_name(struct al_cli *c, int *rc)
+{
+    const char *id = al_cli_one(c, "deployment");
+    *rc = AL_EXIT_USAGE;
+    if (!id)
+        return NULL;
+    if (strncmp(id, "teams/", 6) == 0)
+        return al_cli_keep(c, id);
+    const char *slash = strchr(id, '/');
+    if (slash)
+        return al_arena_printf(&c->arena, "teams/%.*s/deployments/%s", (int)(slash - id), id,
+                               slash + 1);
+    const char *team = al_cli_team_option(c);
+    if (team[0])
+        return al_arena_printf(&c->arena, "%s/deployments/%s", team, id);
+    Airlore__V1__WhoAmIRequest r = AIRLORE__V1__WHO_AM_IREQUEST__INIT;
+    const void *m = al_cli_call(c, "WhoAmI", &r.base, false, rc);
+    const Airlore__V1__WhoAmIResponse *me = m;
+    return me ? al_arena_printf(&c->arena, "teams/%s/deployments/%s", me->team, id) : NULL;
+}
+
+int al_cmd_deployment_update(struct al_cli *c)
+{
+    Airlore__V1__UpdateDeploymentRequest r = AIRLORE__V1__UPDATE_DEPLOYMENT_REQUEST__INIT;
+    Airlore__V1__Deployment d = AIRLORE__V1__DEPLOYMENT__INIT;
+    int rc;
+    if (!take_labels(c, &d))
+        return AL_EXIT_USAGE;
+    r.name = deployment_name(c, &rc);
+    if (!r.name)
+        return rc;
+    r.labels = al_arena_array(&c->arena, d.n_labels + 1, sizeof(void *));
+    AL_ASSERT(r.labels != NULL);
+    for (size_t i = 0; i < d.n_labels; i++) {
+        Airlore__V1__UpdateDeploymentRequest__LabelsEntry *e = al_arena_alloc(&c->arena, sizeof *e);
+        AL_ASSERT(e != NULL);
+        airlore__v1__update_deployment_request__labels_entry__init(e);
+        e->key = d.labels[i]->key;
+        e->value = d.labels[i]->value;
+        r.labels[r.n_labels++] = e;
+    }
+    if (c->args.value[AL_OPT_DISPLAY_NAME]) {
+        r._display_name_case = AIRLORE__V1__UPDATE_DEPLOYMENT_REQUEST___DISPLAY_NAME_DISPLAY_NAME;
+        r.display_name = option_text(c, AL_OPT_DISPLAY_NAME);
+    }
+    if (c->args.value[AL_OPT_AIRFLOW_URL]) {
+        r._airflow_url_case = AIRLORE__V1__UPDATE_DEPLOYMENT_REQUEST___AIRFLOW_URL_AIRFLOW_URL;
+        r.airflow_url = option_text(c, AL_OPT_AIRFLOW_URL);
+    }
+    const void *m = al_cli_call(c, "UpdateDeployment", &r.base, true, &rc);
+    const Airlore__V1__UpdateDeploymentResponse *reply = m;
+    if (reply && reply->deployment)
+        al_cli_show(c, &reply->deployment->base);
+    return rc;
+}
+
+int al_cmd_deployment_delete(struct al_cli *c)
+{
+    Airlore__V1__DeleteDeploymentRequest r = AIRLORE__V1__DELETE_DEPLOYMENT_REQUEST__INIT;
+    int rc;
+    r.name = deployment_name(c, &rc);
+    if (!r.name)
+        return rc;
+    r.force = c->args.value[AL_OPT_FORCE] != NULL;
+    const ProtobufCMessage *m = al_cli_call(c, "DeleteDeployment", &r.base, true, &rc);
+    if (m)
+        al_cli_show(c, m);
     return rc;
 }
 
@@ -232,6 +321,13 @@ int al_cmd_key_create(struct al_cli *c)
     r.parent = team && team[0] ? al_cli_team_name(c, team) : al_cli_keep(c, "");
     r.key = &key;
     r.key_id = option_text(c, AL_OPT_ID);
+    key.certificate_subject = option_text(c, AL_OPT_CERT_SUBJECT);
+    key.certificate_sha256 = option_text(c, AL_OPT_CERT_SHA256);
+    if (c->args.value[AL_OPT_CERTIFICATE]) {
+        r.certificate_pem = al_cli_read_file(c, c->args.value[AL_OPT_CERTIFICATE], CERTIFICATE_MAX);
+        if (!r.certificate_pem)
+            return AL_EXIT_USAGE;
+    }
     int rc;
     const void *m = al_cli_call(c, "CreateKey", &r.base, true, &rc);
     const Airlore__V1__CreateKeyResponse *reply = m;
@@ -242,10 +338,15 @@ int al_cmd_key_create(struct al_cli *c)
 
 int al_cmd_key_list(struct al_cli *c)
 {
-    static const struct al_cli_column columns[] = {
-        {"NAME", "name"},           {"ROLES", "roles"},         {"DEPLOYMENT", "deployment"},
-        {"CREATED", "create_time"}, {"EXPIRES", "expire_time"}, {"REVOKED", "revoke_time"},
-        {"FOR", "display_name"}};
+    static const struct al_cli_column columns[] = {{"NAME", "name"},
+                                                   {"ROLES", "roles"},
+                                                   {"DEPLOYMENT", "deployment"},
+                                                   {"CREATED", "create_time"},
+                                                   {"EXPIRES", "expire_time"},
+                                                   {"REVOKED", "revoke_time"},
+                                                   {"CERTIFICATE", "certificate_subject"},
+                                                   {"SHA256", "certificate_sha256"},
+                                                   {"FOR", "display_name"}};
     Airlore__V1__ListKeysRequest r = AIRLORE__V1__LIST_KEYS_REQUEST__INIT;
     r.parent = al_cli_team_option(c);
     r.show_ended = c->args.value[AL_OPT_ALL] != NULL;

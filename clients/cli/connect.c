@@ -92,10 +92,12 @@ static int no_server(const char *why)
     return AL_EXIT_UNREACHABLE;
 }
 
-/* Fill in what was not said from the runtime file. */
+/* Fill in what was not said from the runtime file. Who names a certificate means that one, and not
+ * the key that lies about on this machine. */
 static int find_rest(const struct al_cli *c, struct al_client_options *o, struct al_cli_found *f)
 {
-    if (o->server && o->key)
+    bool needs_key = !o->key && !given(c, AL_OPT_CERT);
+    if (o->server && !needs_key)
         return AL_EXIT_DONE;
     char path[4096];
     struct al_err err = {.msg = ""};
@@ -109,9 +111,9 @@ static int find_rest(const struct al_cli *c, struct al_client_options *o, struct
     bool same = !o->server || strcmp(o->server, f->grpc) == 0;
     if (!o->server)
         o->server = f->grpc;
-    if (!o->key && same && f->key[0])
+    if (needs_key && same && f->key[0])
         o->key = f->key;
-    else if (!o->key && same)
+    else if (needs_key && same)
         al_cli_note(c, "no key: %s", f->key_problem);
     return AL_EXIT_DONE;
 }

@@ -70,6 +70,12 @@
     X(ROLE, "role", 0, "ROLE", "reader, contributor, reviewer or admin; may be repeated")         \
     X(READS, "reads", 0, "TEAM", "further team that the key may read; may be repeated")           \
     X(EXPIRES, "expires", 0, "WHEN", "end of the key's life: 90d, 12h or 2027-01-31T00:00:00Z")   \
+    X(CERTIFICATE, "certificate", 0, "FILE",                                                      \
+      "no key, but this client certificate (PEM) shall count")                                    \
+    X(CERT_SUBJECT, "certificate-subject", 0, "NAME",                                             \
+      "no key, but client certificates with this common or URI name")                             \
+    X(CERT_SHA256, "certificate-sha256", 0, "HEX",                                                \
+      "no key, but the client certificate with this fingerprint")                                 \
     X(ID, "id", 0, "ID", "id to give it; default: a random one")                                  \
     X(ALL, "all", 'a', NULL, "also those that have ended")                                        \
     X(MAX_ITEMS, "max-items", 0, "N", "stored items, or none")                                    \
@@ -86,7 +92,7 @@
     X(STATE, "state", 0, "STATE", "queued, running, cancelling, succeeded, failed or cancelled")  \
     X(TYPE, "type", 0, "TYPE", "such as reembed, compact or verify")                              \
     X(SEGMENTS, "segments", 0, NULL, "show the segments of each shard")                           \
-    X(DEEP, "deep", 0, NULL, "compare every row instead of counts and samples")                   \
+    X(DEEP, "deep", 0, NULL, "read every byte anew and embed a sample of the texts again")        \
     X(REPAIR, "repair", 0, NULL, "rebuild damaged segments")                                      \
     X(SHARD, "shard", 0, "N", "this shard only; may be repeated")                                 \
     X(NO_WAIT, "no-wait", 0, NULL, "start the job and do not wait for its end")

@@ -29,6 +29,13 @@ static const char *answer_text(struct al_rpc_call *call, const char *text)
 {
     if (strcmp(text, "peer") == 0)
         return al_rpc_call_peer(call);
+    if (strcmp(text, "cert") == 0)
+        return al_rpc_call_peer_cert(call) ? al_rpc_call_peer_cert(call) : "none";
+    if (strcmp(text, "uri") == 0) {
+        const char *uris[2] = {"none", ""};
+        size_t n = al_rpc_call_peer_uris(call, uris, 2);
+        return n == 1 ? uris[0] : "none";
+    }
     if (strcmp(text, "cn") == 0)
         return al_rpc_call_peer_cn(call) ? al_rpc_call_peer_cn(call) : "none";
     if (strcmp(text, "id") == 0)

@@ -54,19 +54,45 @@ const char *al_rpc_call_peer(struct al_rpc_call *call)
     return call->peer ? call->peer : "unknown";
 }
 
-const char *al_rpc_call_peer_cn(struct al_rpc_call *call)
+/* Values of a property of the verified peer, in the arena; at most n. */
+static size_t peer_values(struct al_rpc_call *call, const char *property, const char **ret,
+                          size_t n)
 {
     grpc_auth_context *auth = grpc_call_auth_context(call->grpc);
     if (!auth)
-        return NULL;
-    grpc_auth_property_iterator it =
-        grpc_auth_context_find_properties_by_name(auth, GRPC_X509_CN_PROPERTY_NAME);
-    const grpc_auth_property *p = grpc_auth_property_iterator_next(&it);
-    char *cn = NULL;
-    if (p && p->value_length && !memchr(p->value, 0, p->value_length))
-        cn = al_arena_strndup(&call->arena, p->value, p->value_length);
+        return 0;
+    size_t found = 0;
+    grpc_auth_property_iterator it = grpc_auth_context_find_properties_by_name(auth, property);
+    const grpc_auth_property *p;
+    while (found < n && (p = grpc_auth_property_iterator_next(&it)) != NULL) {
+        if (!p->value_length || memchr(p->value, 0, p->value_length))
+            continue;
+        ret[found] = al_arena_strndup(&call->arena, p->value, p->value_length);
+        found += ret[found] != NULL;
+    }
     grpc_auth_context_release(auth);
-    return cn;
+    return found;
+}
+
+static const char *peer_value(struct al_rpc_call *call, const char *property)
+{
+    const char *v = NULL;
+    return peer_values(call, property, &v, 1) ? v : NULL;
+}
+
+const char *al_rpc_call_peer_cn(struct al_rpc_call *call)
+{
+    return peer_value(call, GRPC_X509_CN_PROPERTY_NAME);
+}
+
+const char *al_rpc_call_peer_cert(struct al_rpc_call *call)
+{
+    return peer_value(call, GRPC_X509_PEM_CERT_PROPERTY_NAME);
+}
+
+size_t al_rpc_call_peer_uris(struct al_rpc_call *call, const char **ret, size_t n)
+{
+    return peer_values(call, GRPC_PEER_URI_PROPERTY_NAME, ret, n);
 }
 
 static bool is_request_id(struct al_str s)

@@ -25,6 +25,16 @@ static enum al_code check(const struct al_rpc_tls *tls, struct al_err *err)
     return AL_OK;
 }
 
+/* Never one of the kinds that do not verify: a certificate that a call shows has been checked. */
+static grpc_ssl_client_certificate_request_type demand(const struct al_rpc_tls *tls)
+{
+    if (tls->require_client_cert)
+        return GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY;
+    if (tls->accept_client_cert)
+        return GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY;
+    return GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE;
+}
+
 enum al_code al_rpc_tls_server(const struct al_rpc_tls *tls, grpc_server_credentials **ret,
                                struct al_err *err)
 {
@@ -33,15 +43,11 @@ enum al_code al_rpc_tls_server(const struct al_rpc_tls *tls, grpc_server_credent
         AL_TRY(check(tls, err));
         if (!tls->cert_pem)
             return bad(err, "a server needs a certificate and its key");
-        if (tls->require_client_cert && !tls->ca_pem)
+        if ((tls->require_client_cert || tls->accept_client_cert) && !tls->ca_pem)
             return bad(err, "client certificates need an authority to check them by");
         grpc_ssl_pem_key_cert_pair pair = {.private_key = tls->key_pem,
                                            .cert_chain = tls->cert_pem};
-        creds = grpc_ssl_server_credentials_create_ex(
-            tls->ca_pem, &pair, 1,
-            tls->require_client_cert ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
-                                     : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE,
-            NULL);
+        creds = grpc_ssl_server_credentials_create_ex(tls->ca_pem, &pair, 1, demand(tls), NULL);
     } else {
         creds = grpc_insecure_server_credentials_create();
     }

@@ -64,9 +64,12 @@ static void make_cert(const char *name, const char *subject, const char *ca)
                             in_dir(name, ".pem")};
     size_t n = 16;
     if (ca) {
+        const char *names = strcmp(name, "client") == 0
+                                ? "subjectAltName=DNS:localhost,URI:spiffe://test/cli-node"
+                                : "subjectAltName=DNS:localhost,IP:127.0.0.1";
         const char *more[] = {"-CA",     in_dir(ca, ".pem"),
                               "-CAkey",  in_dir(ca, ".key"),
-                              "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+                              "-addext", names,
                               "-addext", "basicConstraints=critical,CA:FALSE"};
         memcpy(&argv[n], more, sizeof more);
     }
@@ -173,6 +176,45 @@ static void test_mutual_tls(void **state)
     fixture_stop(&f);
 }
 
+/* What a handler sees of the peer: what was verified, nothing else. */
+static void expect_seen(struct al_rpc_channel *c, const char *what, const char *want)
+{
+    struct echo e = {.method = "Pool", .text = what};
+    AL_CHECK_OK(echo_call(c, &e), e.err);
+    size_t n = strlen(e.reply_text); /* the fixture keeps the beginning of a long one */
+    assert_true(n == strlen(want) || n > 200);
+    assert_memory_equal(e.reply_text, want, n);
+}
+
+static void test_accepted_certificates(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct al_rpc_tls server = {.ca_pem = pem.ca,
+                                .cert_pem = pem.server_cert,
+                                .key_pem = pem.server_key,
+                                .accept_client_cert = true};
+    struct al_rpc_tls client = {
+        .ca_pem = pem.ca, .cert_pem = pem.client_cert, .key_pem = pem.client_key};
+    fixture_start_tls(&f, NULL, &server, &client);
+    expect_cn(f.channel, "cli-node");
+    expect_seen(f.channel, "uri", "spiffe://test/cli-node");
+    expect_seen(f.channel, "cert", pem.client_cert);
+    struct al_rpc_channel *bare = NULL;
+    struct al_err err = {0};
+    struct al_rpc_tls none = {.ca_pem = pem.ca};
+    struct al_rpc_channel_options o = {.target = f.target, .tls = &none};
+    AL_CHECK_OK(al_rpc_channel_create(&o, &bare, &err), err);
+    expect_cn(bare, "none");
+    expect_seen(bare, "cert", "none");
+    expect_seen(bare, "uri", "none");
+    al_rpc_channel_destroy(bare);
+    /* one that another authority has signed gets no connection, so no call ever shows it */
+    expect_refused(&f, &(struct al_rpc_tls){
+                           .ca_pem = pem.ca, .cert_pem = pem.other_cert, .key_pem = pem.other_key});
+    fixture_stop(&f);
+}
+
 static void test_bad_certificates(void **state)
 {
     (void)state;
@@ -210,6 +252,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tls),
         cmocka_unit_test(test_mutual_tls),
+        cmocka_unit_test(test_accepted_certificates),
         cmocka_unit_test(test_bad_certificates),
     };
     return cmocka_run_group_tests_name("rpc.tls", tests, make_all, free_all);

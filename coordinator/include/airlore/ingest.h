@@ -19,6 +19,8 @@
 #include "airlore/prepare.h"
 #include "airlore/router.h"
 
+struct al_storage_quota;
+
 #define AL_INGEST_WINDOW 256u
 #define AL_INGEST_PRESENT_MAX 4000000u
 
@@ -48,10 +50,11 @@ struct al_ingest_options {
     const struct al_embedder *embedder;
     struct al_clock *clock;
     struct al_mem *mem;
-    struct al_target target; /* its strings too */
-    size_t item_bytes_max;   /* memory for one item; 0: 256 MiB */
-    bool dry_run;            /* say what would happen */
-    bool force;              /* write also what is the same */
+    struct al_target target;        /* its strings too */
+    struct al_storage_quota *quota; /* NULL: none; an item beyond one fails, the others do not */
+    size_t item_bytes_max;          /* memory for one item; 0: 256 MiB */
+    bool dry_run;                   /* say what would happen */
+    bool force;                     /* write also what is the same */
     bool delete_missing; /* at finish, delete documents of target.source (not empty) that were not
                             added or present */
     uint32_t write_timeout_ms; /* 0: 30,000 */

@@ -61,7 +61,8 @@ struct al_job {
     size_t n_results;
     struct al_str *log;
     size_t n_log;
-    uint64_t version; /* grows with every change */
+    uint64_t log_first; /* number of log[0]: lines before it were dropped */
+    uint64_t version;   /* grows with every change */
 };
 
 /* What a kind of job does. run returns AL_OK, AL_CANCELLED after al_job_is_cancelled said so, or
@@ -80,6 +81,10 @@ struct al_jobs_options {
     struct al_random *random;
     struct al_mem *mem;
     struct al_log *log;
+    /* A job was forgotten for good: what its kind has kept of it can go. Called without locks; may
+     * be NULL. */
+    void (*on_forget)(void *u, const char *id);
+    void *forget_u;
 };
 
 /* *ret owned: al_jobs_destroy. */
@@ -129,6 +134,9 @@ AL_NODISCARD enum al_code al_jobs_set_paused(struct al_jobs *j, enum al_job_clas
                                              struct al_err *err);
 bool al_jobs_is_paused(struct al_jobs *j, enum al_job_class c);
 
+/* Queued and running ones of a team. */
+uint32_t al_jobs_count_team(struct al_jobs *j, struct al_str team);
+
 /* Queued and running ones. */
 void al_jobs_count(struct al_jobs *j, uint32_t *ret_queued, uint32_t *ret_running);
 
@@ -136,6 +144,8 @@ void al_jobs_count(struct al_jobs *j, uint32_t *ret_queued, uint32_t *ret_runnin
 bool al_job_is_cancelled(const struct al_job_run *r);
 /* done in [0, 1]; message copied. */
 void al_job_progress(struct al_job_run *r, double done, const char *message);
+/* The job's id; for its function only. */
+const char *al_job_id(const struct al_job_run *r);
 /* A line of its log; beyond AL_JOB_LOG_LINES_MAX the oldest goes. */
 void al_job_log(struct al_job_run *r, const char *fmt, ...) AL_PRINTF(2, 3);
 /* A result, shown when it has ended; AL_JOB_RESULTS_MAX of them. */

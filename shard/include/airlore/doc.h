@@ -97,6 +97,7 @@ struct al_doc_head {
                        the same */
     uint32_t n_chunks;
     uint64_t revision;
+    uint64_t bytes; /* of the whole encoding */
 };
 
 /* Read the head of an encoding only. AL_DATA_LOSS, AL_FAILED_PRECONDITION as al_doc_decode. */

@@ -142,6 +142,23 @@ AL_NODISCARD enum al_code al_shard_get_doc(struct al_shard *s, uint32_t space, s
 AL_NODISCARD enum al_code al_shard_get_hash(struct al_shard *s, uint32_t space, struct al_str id,
                                             uint8_t ret_hash[32], struct al_err *err);
 
+/* Bytes that a document takes in the store, its vectors not counted. AL_NOT_FOUND. */
+AL_NODISCARD enum al_code al_shard_get_bytes(struct al_shard *s, uint32_t space, struct al_str id,
+                                             uint64_t *ret, struct al_err *err);
+
+/* What spaces hold: live documents, their chunks, and bytes as of al_shard_get_bytes. The counters
+ * are written in the same batch as what they count, so they are exact as of the last applied entry
+ * and survive a crash; al_shard_verify counts again. Reads one row a space. */
+struct al_space_use {
+    uint64_t docs;
+    uint64_t chunks;
+    uint64_t bytes;
+};
+/* The sum over the spaces. */
+AL_NODISCARD enum al_code al_shard_get_use(struct al_shard *s, const uint32_t *spaces,
+                                           size_t n_spaces, struct al_space_use *ret,
+                                           struct al_err *err);
+
 /* Documents of the spaces that match, in key order, attributes only. after: key where the last page
  * ended ("" first); *ret_after "" when there are no more. At most limit (1 to 1,000) a page; a page
  * may be short or empty before the end (bounded work: 10,000 documents looked at). */
@@ -281,6 +298,23 @@ struct al_shard_status {
 /* A snapshot; never fails, never waits for long. */
 void al_shard_get_status(struct al_shard *s, struct al_shard_status *ret);
 
+/* A segment, for people. */
+struct al_segment_status {
+    uint64_t id;    /* index of the last log entry it covers; 0 for the growing one */
+    uint64_t first; /* it covers what comes after this index */
+    bool is_sealed;
+    bool has_community;
+    uint64_t rows; /* dead ones included */
+    uint64_t dead_rows;
+    uint64_t disk_bytes;
+    struct al_str embedder_id;
+    uint32_t analyzer_version;
+};
+/* The segments as they are now, the growing one last; in the arena. */
+AL_NODISCARD enum al_code al_shard_list_segments(struct al_shard *s, struct al_arena *a,
+                                                 struct al_segment_status **ret, size_t *ret_n,
+                                                 struct al_err *err);
+
 /* Seal the growing segment and merge what pays; waits. full: everything into one segment,
  * tombstones gone. Progress 0..1 through the callback (may be NULL; called without locks; returns
  * false to cancel: AL_CANCELLED). */
@@ -302,6 +336,21 @@ struct al_verify_report {
 AL_NODISCARD enum al_code al_shard_verify(struct al_shard *s, struct al_arena *a,
                                           bool (*progress)(void *u, double done), void *u,
                                           struct al_verify_report *ret, struct al_err *err);
+
+/* Read every byte anew: all rows of the store, whose blocks carry checksums (those that its cache
+ * of 16 MiB holds come from there), and every section of every segment file, through the disk port
+ * and not from the mapping. Problems as of al_shard_verify. */
+AL_NODISCARD enum al_code al_shard_scrub(struct al_shard *s, struct al_arena *a,
+                                         bool (*progress)(void *u, double done), void *u,
+                                         struct al_verify_report *ret, struct al_err *err);
+
+/* Build sealed segments anew from the store while searches go on with the old ones; the growing one
+ * is sealed first when all are asked for. all: every one; else those whose file is damaged.
+ * *ret_rebuilt: how many. AL_DATA_LOSS when the store lacks what they need: nothing is lost by
+ * trying. */
+AL_NODISCARD enum al_code al_shard_rebuild(struct al_shard *s, bool all,
+                                           bool (*progress)(void *u, double done), void *u,
+                                           uint64_t *ret_rebuilt, struct al_err *err);
 
 AL_DEFINE_AUTO(al_shard);
 

@@ -24,6 +24,10 @@ struct al_shard_port_ops {
                             struct al_err *err);
     enum al_code (*get_hash)(struct al_shard_port *p, uint32_t space, struct al_str id,
                              uint8_t ret_hash[32], struct al_err *err);
+    enum al_code (*get_bytes)(struct al_shard_port *p, uint32_t space, struct al_str id,
+                              uint64_t *ret, struct al_err *err);
+    enum al_code (*get_use)(struct al_shard_port *p, const uint32_t *spaces, size_t n_spaces,
+                            struct al_space_use *ret, struct al_err *err);
     enum al_code (*list_docs)(struct al_shard_port *p, const struct al_list_query *q,
                               struct al_arena *a, struct al_doc_page *ret, struct al_err *err);
     enum al_code (*get_row)(struct al_shard_port *p, uint8_t table, uint32_t space,
@@ -44,11 +48,20 @@ struct al_shard_port_ops {
                             uint32_t chunk, struct al_arena *a, struct al_term_part **ret,
                             struct al_err *err);
     void (*get_status)(struct al_shard_port *p, struct al_shard_status *ret);
+    enum al_code (*list_segments)(struct al_shard_port *p, struct al_arena *a,
+                                  struct al_segment_status **ret, size_t *ret_n,
+                                  struct al_err *err);
     enum al_code (*compact)(struct al_shard_port *p, bool full,
                             bool (*progress)(void *u, double done), void *u, struct al_err *err);
     enum al_code (*verify)(struct al_shard_port *p, struct al_arena *a,
                            bool (*progress)(void *u, double done), void *u,
                            struct al_verify_report *ret, struct al_err *err);
+    enum al_code (*scrub)(struct al_shard_port *p, struct al_arena *a,
+                          bool (*progress)(void *u, double done), void *u,
+                          struct al_verify_report *ret, struct al_err *err);
+    enum al_code (*rebuild)(struct al_shard_port *p, bool all,
+                            bool (*progress)(void *u, double done), void *u, uint64_t *ret_rebuilt,
+                            struct al_err *err);
     void (*destroy)(struct al_shard_port *p); /* accepts NULL */
 };
 

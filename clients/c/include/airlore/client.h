@@ -108,8 +108,12 @@ AL_NODISCARD enum al_code al_client_call(struct al_client *c, const struct al_cl
     X(get_team, admin, GetTeam, true)                                 \
     X(list_teams, admin, ListTeams, true)                             \
     X(update_team, admin, UpdateTeam, false)                          \
+    X(delete_team, admin, DeleteTeam, false)                          \
     X(create_deployment, admin, CreateDeployment, false)              \
+    X(get_deployment, admin, GetDeployment, true)                     \
     X(list_deployments, admin, ListDeployments, true)                 \
+    X(update_deployment, admin, UpdateDeployment, false)              \
+    X(delete_deployment, admin, DeleteDeployment, false)              \
     X(create_key, admin, CreateKey, false)                            \
     X(list_keys, admin, ListKeys, true)                               \
     X(revoke_key, admin, RevokeKey, true)                             \

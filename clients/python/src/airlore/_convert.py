@@ -377,6 +377,7 @@ def identity(r: admin.WhoAmIResponse) -> t.Identity:
         r.default_space,
         time_of(r, "expire_time"),
         r.server_admin,
+        r.by_certificate,
     )
 
 
@@ -462,6 +463,8 @@ def key(m: admin.Key) -> t.Key:
         create_time=time_of(m, "create_time"),
         expire_time=time_of(m, "expire_time"),
         revoke_time=time_of(m, "revoke_time"),
+        certificate_subject=m.certificate_subject,
+        certificate_sha256=m.certificate_sha256,
     )
 
 

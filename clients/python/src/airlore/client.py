@@ -65,7 +65,7 @@ class Client:
         retry: float = 5.0,
     ) -> None:
         """Find server and key; connects at the first call."""
-        found_server, found_key = resolve(server, key)
+        found_server, found_key = resolve(server, key, by_certificate=cert is not None)
         self._c = Connection(
             found_server,
             found_key,
@@ -460,8 +460,15 @@ class Client:
         display_name: str = "",
         readable_teams: Sequence[str] = (),
         expire_time: datetime | None = None,
+        id: str = "",
+        certificate: str = "",
+        certificate_subject: str = "",
+        certificate_sha256: str = "",
     ) -> t.NewKey:
-        """Create a key with roles of "reader", "contributor", "reviewer", "admin"; its secret is shown this once."""
+        """Create a key with roles of "reader", "contributor", "reviewer", "admin"; its secret is shown this once.
+
+        certificate (PEM text), certificate_subject or certificate_sha256: no key, but such client certificates shall count.
+        """
         key = convert.build(
             admin.Key,
             display_name=display_name,
@@ -469,8 +476,12 @@ class Client:
             roles=convert.role_numbers(roles),
             readable_teams=readable_teams,
             expire_time=convert.timestamp(expire_time) if expire_time else None,
+            certificate_subject=certificate_subject,
+            certificate_sha256=certificate_sha256,
         )
-        request = convert.build(admin.CreateKeyRequest, parent=_team_name(team), key=key)
+        request = convert.build(
+            admin.CreateKeyRequest, parent=_team_name(team), key=key, key_id=id, certificate_pem=certificate
+        )
         r = self._c.call(ADMIN, "CreateKey", request, admin.CreateKeyResponse, repeatable=False)
         return t.NewKey(convert.key(r.key), r.secret)
 

@@ -120,12 +120,15 @@ def discover(path: Path | None = None) -> Found | None:
         return Found(server, "", e.message, data)
 
 
-def resolve(server: str | None, key: str | None) -> tuple[str, str]:
-    """Server and key from arguments, then the environment, then the runtime file; key "" when there is none."""
+def resolve(server: str | None, key: str | None, *, by_certificate: bool = False) -> tuple[str, str]:
+    """Server and key from arguments, then the environment, then the runtime file; key "" when there is none.
+
+    by_certificate: a client certificate says who calls; the key that lies about on this machine is left alone.
+    """
     server = server or os.environ.get("AIRLORE_SERVER") or None
     key = key or os.environ.get("AIRLORE_KEY") or None
-    if server and key:
-        return server, key
+    if server and (key or by_certificate):
+        return server, key or ""
     try:
         found = discover()
     except DiscoveryError:
@@ -137,6 +140,8 @@ def resolve(server: str | None, key: str | None) -> tuple[str, str]:
         return server, key or (found.key if found and same else "")
     if found is None:
         raise DiscoveryError("no server given and none of this user found on this machine; set AIRLORE_SERVER and AIRLORE_KEY")
+    if by_certificate:
+        return found.server, key or ""
     if not key and not found.key:
         raise DiscoveryError(f"no key: {found.key_problem}")
     return found.server, key or found.key

@@ -337,6 +337,7 @@ class Identity:
     default_space: str
     expire_time: datetime | None
     server_admin: bool
+    by_certificate: bool = False
 
 
 @dataclass(frozen=True)
@@ -421,6 +422,8 @@ class Key:
     create_time: datetime | None
     expire_time: datetime | None
     revoke_time: datetime | None
+    certificate_subject: str = ""
+    certificate_sha256: str = ""
 
 
 @dataclass(frozen=True)

@@ -220,6 +220,16 @@ const char *al_rpc_call_peer(struct al_rpc_call *call);
 /* Common name of the client's certificate (mutual TLS), or NULL. In the call's arena. */
 const char *al_rpc_call_peer_cn(struct al_rpc_call *call);
 
+/* The client's certificate as PEM, or NULL: there is none. TLS has verified it against the
+ * authority of the address (al_rpc_tls.ca_pem) when the connection was made; whether it has expired
+ * since is for the caller to look at. In the call's arena; NULL also when that is full. */
+const char *al_rpc_call_peer_cert(struct al_rpc_call *call);
+
+/* Its URI names (subject alternative names), at most n of them; gives how many. In the call's
+ * arena.
+ */
+size_t al_rpc_call_peer_uris(struct al_rpc_call *call, const char **ret, size_t n);
+
 /* x-request-id of the client if it is 1 to 128 printable characters without spaces, else a UUID
  * made here. Never NULL. */
 const char *al_rpc_call_request_id(struct al_rpc_call *call);
