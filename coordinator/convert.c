@@ -451,8 +451,8 @@ enum al_code al_require_team_space(struct al_coordinator *c, const struct al_cre
 
 /* An admin key of a team may write for its deployments; another key only for its own. */
 static enum al_code find_deployment(struct al_coordinator *c, const struct al_credential *cred,
-                                    const char *name, struct al_arena *a, uint32_t *ret_space,
-                                    const char **ret_name, struct al_err *err)
+                                    const char *name, struct al_arena *a, struct al_target *inout,
+                                    struct al_err *err)
 {
     char *prefix = al_arena_printf(a, "teams/%s/deployments/", cred->key->team);
     if (!prefix)
@@ -460,11 +460,11 @@ static enum al_code find_deployment(struct al_coordinator *c, const struct al_cr
     struct al_str full = al_str_c(name);
     if (!al_str_starts(full, al_str_c(prefix)))
         return forbidden(err);
-    AL_TRY(al_directory_find_space(c->directory, full, ret_space, err));
-    bool own = cred->key->deployment[0] && *ret_space == cred->own_space;
+    AL_TRY(al_directory_find_space(c->directory, full, &inout->space, err));
+    bool own = cred->key->deployment[0] && inout->space == cred->own_space;
     if (!own && cred->key->role < AL_ROLE_ADMIN)
         return forbidden(err);
-    *ret_name = name + strlen(prefix);
+    inout->deployment = name + strlen(prefix);
     return AL_OK;
 }
 
@@ -476,10 +476,11 @@ enum al_code al_resolve_target(struct al_coordinator *c, const struct al_credent
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ENUM", "visibility: %d is none",
                          (int)visibility);
     AL_TRY(al_credential_require(cred, AL_ROLE_CONTRIBUTOR, err));
-    struct al_target t = {.team = cred->key->team, .deployment = cred->key->deployment};
-    uint32_t own = cred->own_space; /* of the deployment that owns the items, if one does */
+    struct al_target t = {.space = cred->own_space, /* of the deployment that owns, if one does */
+                          .team = cred->key->team,
+                          .deployment = cred->key->deployment};
     if (deployment && deployment[0])
-        AL_TRY(find_deployment(c, cred, deployment, a, &own, &t.deployment, err));
+        AL_TRY(find_deployment(c, cred, deployment, a, &t, err));
     bool unsaid = visibility == AIRLORE__V1__VISIBILITY__VISIBILITY_UNSPECIFIED;
     if (visibility == AIRLORE__V1__VISIBILITY__VISIBILITY_DEPLOYMENT ||
         (unsaid && t.deployment[0])) {
@@ -487,7 +488,6 @@ enum al_code al_resolve_target(struct al_coordinator *c, const struct al_credent
             return AL_FAIL_R(
                 err, AL_INVALID_ARGUMENT, "REQUIRED",
                 "deployment: this key speaks for its whole team; say which deployment");
-        t.space = own;
         t.visibility = AL_VIS_DEPLOYMENT;
     } else if (visibility == AIRLORE__V1__VISIBILITY__VISIBILITY_COMMUNITY) {
         AL_TRY(al_credential_require(cred, AL_ROLE_REVIEWER, err));

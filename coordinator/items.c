@@ -116,7 +116,7 @@ static enum al_code find_to_delete(const struct al_items_context *ctx,
                                    const struct al_delete_request *req, struct al_arena *a,
                                    uint32_t *ret, struct al_err *err)
 {
-    struct al_doc d;
+    struct al_doc d = {0};
     struct al_err gone = {0};
     enum al_code c = req->space ? al_items_get(ctx, cred, req->id, req->space, false, a, &d, &gone)
                                 : get_own(ctx, cred, req->id, a, &d, &gone);

@@ -147,7 +147,7 @@ static size_t sweep(struct al_once_book *w, struct al_op *ops, struct al_arena *
     size_t n = 0;
     memset(after, 0, sizeof after); /* past the last one: from the beginning */
     for (size_t i = 0; i < n_rows; i++) {
-        struct record r;
+        struct record r = {0};
         if (decode(rows[i].value, &r, NULL) == AL_OK && is_over(&r, now))
             ops[n++] = (struct al_op){.kind = AL_OP_DELETE_ROW,
                                       .condition = AL_IF_VERSION,

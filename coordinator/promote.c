@@ -94,16 +94,24 @@ static enum al_code not_yours(struct al_str id, struct al_err *err)
                      AL_STR_ARG(al_str_sub(id, 0, 100)));
 }
 
+/* Who asks, and what is made for the answer. */
+struct asking {
+    const struct al_items_context *ctx;
+    const struct al_credential *cred;
+    struct al_arena *a;
+};
+
 /* Who shares: the owning team, by its contributors or by a reviewer who reads it. */
 struct owner {
     const char *label; /* in the community */
     uint32_t team_space;
 };
 
-static enum al_code find_owner(const struct al_items_context *ctx, const struct al_credential *cred,
-                               const struct al_promote_request *req, const struct al_doc *d,
-                               struct al_arena *a, struct owner *ret, struct al_err *err)
+static enum al_code find_owner(const struct asking *s, const struct al_promote_request *req,
+                               const struct al_doc *d, struct owner *ret, struct al_err *err)
 {
+    const struct al_credential *cred = s->cred;
+    struct al_arena *a = s->a;
     bool named = cred->team_named;
     const char *name = cred->key->team;
     const char *pseudonym = cred->pseudonym;
@@ -117,7 +125,7 @@ static enum al_code find_owner(const struct al_items_context *ctx, const struct 
         name = al_arena_strndup(a, d->team.p, d->team.n);
         if (!name)
             return no_memory(err);
-        AL_TRY(al_directory_get_team(ctx->directory, name, &t, err));
+        AL_TRY(al_directory_get_team(s->ctx->directory, name, &t, err));
         pseudonym = al_arena_strndup(a, t.pseudonym, strlen(t.pseudonym));
         if (!pseudonym)
             return no_memory(err);
@@ -162,9 +170,10 @@ static enum al_code make_copy(const struct al_items_context *ctx, const struct a
                               struct al_promotion *ret, struct al_err *err)
 {
     struct al_doc d;
-    struct owner owner;
+    struct owner owner = {0};
+    const struct asking who = {ctx, cred, a};
     AL_TRY(al_items_get(ctx, cred, req->id, req->space, false, a, &d, err));
-    AL_TRY(find_owner(ctx, cred, req, &d, a, &owner, err));
+    AL_TRY(find_owner(&who, req, &d, &owner, err));
     ret->source_space = d.space;
     ret->redactions = 0;
     AL_TRY(redact_doc(&d, &ret->redactions, a, err));
@@ -187,6 +196,7 @@ struct copy {
     struct al_str own_id;
     uint32_t space;
     struct al_str id;
+    uint8_t write_id[16]; /* of the write to its shard */
 };
 
 /* In the community the record is the id alone; in a team the team's space is before it. */
@@ -226,13 +236,13 @@ static enum al_code write_record(const struct al_items_context *ctx, const struc
 }
 
 static enum al_code write_copy(const struct al_items_context *ctx, const struct al_op *op,
-                               const struct copy *c, const uint8_t write_id[16], struct al_arena *a,
-                               struct al_token *token, struct al_err *err)
+                               const struct copy *c, struct al_arena *a, struct al_token *token,
+                               struct al_err *err)
 {
     size_t shard = al_router_of_doc(ctx->router, c->space, c->id);
     struct al_shard_port *p = ctx->router->shards[shard];
     struct al_write_result res = {0};
-    AL_TRY(p->ops->write(p, op, 1, write_id, al_clock_deadline(ctx->clock, WRITE_TIMEOUT_MS), a,
+    AL_TRY(p->ops->write(p, op, 1, c->write_id, al_clock_deadline(ctx->clock, WRITE_TIMEOUT_MS), a,
                          &res, err));
     if (res.index > token->index[shard])
         token->index[shard] = res.index;
@@ -240,11 +250,10 @@ static enum al_code write_copy(const struct al_items_context *ctx, const struct 
 }
 
 static enum al_code delete_copy(const struct al_items_context *ctx, const struct copy *c,
-                                const uint8_t write_id[16], struct al_arena *a,
-                                struct al_token *token, struct al_err *err)
+                                struct al_arena *a, struct al_token *token, struct al_err *err)
 {
     struct al_op op = {.kind = AL_OP_DELETE_DOC, .space = c->space, .id = c->id};
-    return write_copy(ctx, &op, c, write_id, a, token, err);
+    return write_copy(ctx, &op, c, a, token, err);
 }
 
 /* The team may have changed what it is called since: a copy under the former name could not be
@@ -262,7 +271,8 @@ static enum al_code drop_former(const struct al_items_context *ctx, const struct
             *err = none;
         return c;
     }
-    return delete_copy(ctx, &former, NO_WRITE_ID, a, token, err);
+    memcpy(former.write_id, NO_WRITE_ID, sizeof former.write_id);
+    return delete_copy(ctx, &former, a, token, err);
 }
 
 /* ---- promote ---- */
@@ -283,13 +293,12 @@ static enum al_code share(const struct al_items_context *ctx, const struct al_pr
                      .own_id = req->id,
                      .space = p->doc.space,
                      .id = p->doc.id};
-    uint8_t write_id[16];
-    al_once_shard_id(once, 0, write_id);
+    al_once_shard_id(once, 0, c.write_id);
     AL_TRY(al_doc_embed(&p->doc, ctx->embedder, a, err));
     AL_TRY(drop_former(ctx, &c, a, &p->token, err));
     AL_TRY(write_record(ctx, &c, true, a, err));
     struct al_op op = {.kind = AL_OP_PUT_DOC, .doc = &p->doc};
-    return write_copy(ctx, &op, &c, write_id, a, &p->token, err);
+    return write_copy(ctx, &op, &c, a, &p->token, err);
 }
 
 /* What is there now of a copy, into p->doc; what p says when it is gone again. */
@@ -464,28 +473,32 @@ static bool may_withdraw(const struct al_credential *cred, const struct copy *c)
     return slash != SIZE_MAX && is_team(cred, al_str_sub(c->id, 0, slash));
 }
 
+/* What is to be taken back. */
+struct copies {
+    struct copy v[COPIES_MAX];
+    size_t n;
+};
+
 /* The record of this item in one of the spaces that the key reads; of_copy: only one that says so.
  */
-static enum al_code find_record(const struct al_items_context *ctx,
-                                const struct al_credential *cred, struct al_str of_copy,
-                                struct al_arena *a, struct copy *inout, bool *ret_found,
-                                struct al_err *err)
+static enum al_code find_record(const struct asking *s, struct al_str of_copy, struct copy *inout,
+                                bool *ret_found, struct al_err *err)
 {
     *ret_found = false;
-    for (size_t i = 0; i < cred->n_spaces; i++) {
+    for (size_t i = 0; i < s->cred->n_spaces; i++) {
         struct al_err none = {0};
         struct copy c = *inout;
-        c.source_space = cred->spaces[i];
+        c.source_space = s->cred->spaces[i];
         if (c.source_space == AL_SPACE_COMMUNITY)
             continue;
-        enum al_code code = get_record(ctx, &c, a, &none);
+        enum al_code code = get_record(s->ctx, &c, s->a, &none);
         if (code != AL_OK && code != AL_NOT_FOUND) {
             if (err)
                 *err = none;
             return code;
         }
         bool fits = code == AL_OK && (!of_copy.n || al_str_eq(of_copy, c.id));
-        if (!fits || !may_withdraw(cred, &c))
+        if (!fits || !may_withdraw(s->cred, &c))
             continue;
         *inout = c;
         *ret_found = true;
@@ -495,65 +508,60 @@ static enum al_code find_record(const struct al_items_context *ctx,
 }
 
 /* By the id of the original, else by that of the copy: the same without the owner in front. */
-static enum al_code find_copy(const struct al_items_context *ctx, const struct al_credential *cred,
-                              struct al_str id, struct al_arena *a, struct copy *inout,
+static enum al_code find_copy(const struct asking *s, struct al_str id, struct copy *inout,
                               bool *ret_found, struct al_err *err)
 {
     inout->own_id = id;
-    AL_TRY(find_record(ctx, cred, AL_STR(""), a, inout, ret_found, err));
+    AL_TRY(find_record(s, AL_STR(""), inout, ret_found, err));
     size_t slash = al_str_find(id, AL_STR("/"), 0);
     if (*ret_found || slash == SIZE_MAX || slash + 1 == id.n)
         return AL_OK;
     inout->own_id = al_str_sub(id, slash + 1, SIZE_MAX);
-    return find_record(ctx, cred, id, a, inout, ret_found, err);
+    return find_record(s, id, inout, ret_found, err);
 }
 
-static enum al_code find_copies(const struct al_items_context *ctx,
-                                const struct al_credential *cred,
-                                const struct al_withdraw_request *req, struct al_arena *a,
-                                struct copy copies[COPIES_MAX], size_t *ret_n, struct al_err *err)
+static enum al_code find_copies(const struct asking *s, const struct al_withdraw_request *req,
+                                struct copies *ret, struct al_err *err)
 {
     static const uint8_t tables[COPIES_MAX] = {AL_TABLE_PROMOTION, AL_TABLE_TEAM_COPY};
-    size_t n = 0;
+    ret->n = 0;
     for (size_t i = 0; i < COPIES_MAX; i++) {
         struct copy c = {.table = tables[i]};
         bool found = false;
-        AL_TRY(find_copy(ctx, cred, req->id, a, &c, &found, err));
+        AL_TRY(find_copy(s, req->id, &c, &found, err));
         if (found && (!req->space || req->space == c.space))
-            copies[n++] = c;
+            ret->v[ret->n++] = c;
     }
-    if (!n)
-        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "ITEM_STATE",
-                         "item: '" AL_STR_FMT "' has not been shared there by your team",
-                         AL_STR_ARG(al_str_sub(req->id, 0, 100)));
-    *ret_n = n;
-    return AL_OK;
+    if (ret->n)
+        return AL_OK;
+    return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "ITEM_STATE",
+                     "item: '" AL_STR_FMT "' has not been shared there by your team",
+                     AL_STR_ARG(al_str_sub(req->id, 0, 100)));
 }
 
-static enum al_code encode_copies(const struct copy *copies, size_t n, struct al_arena *a,
+static enum al_code encode_copies(const struct copies *copies, struct al_arena *a,
                                   struct al_str *ret, struct al_err *err)
 {
     struct al_buf b;
     al_buf_init(&b, al_arena_mem(a), 0);
-    for (size_t i = 0; i < n; i++) {
-        al_buf_char(&b, (char)copies[i].table);
-        al_buf_u32le(&b, copies[i].source_space);
-        al_buf_lenstr(&b, copies[i].own_id);
-        al_buf_u32le(&b, copies[i].space);
-        al_buf_lenstr(&b, copies[i].id);
+    for (size_t i = 0; i < copies->n; i++) {
+        al_buf_char(&b, (char)copies->v[i].table);
+        al_buf_u32le(&b, copies->v[i].source_space);
+        al_buf_lenstr(&b, copies->v[i].own_id);
+        al_buf_u32le(&b, copies->v[i].space);
+        al_buf_lenstr(&b, copies->v[i].id);
     }
     AL_TRY(al_buf_status(&b, err));
     *ret = al_buf_view(&b);
     return AL_OK;
 }
 
-static enum al_code decode_copies(struct al_str saved, struct copy copies[COPIES_MAX],
-                                  size_t *ret_n, struct al_err *err)
+static enum al_code decode_copies(struct al_str saved, struct copies *ret, struct al_err *err)
 {
     struct al_reader r = al_reader_of(saved);
-    size_t n = 0;
-    while (!r.failed && !al_reader_done(&r) && n < COPIES_MAX) {
-        struct copy *c = &copies[n++];
+    ret->n = 0;
+    while (!r.failed && !al_reader_done(&r) && ret->n < COPIES_MAX) {
+        struct copy *c = &ret->v[ret->n++];
         c->table = al_reader_u8(&r);
         c->source_space = al_reader_u32le(&r);
         c->own_id = al_reader_lenstr(&r);
@@ -562,7 +570,6 @@ static enum al_code decode_copies(struct al_str saved, struct copy copies[COPIES
     }
     if (r.failed || !al_reader_done(&r))
         return AL_FAIL_R(err, AL_DATA_LOSS, "DATA_CORRUPT", "write record: not of a withdrawal");
-    *ret_n = n;
     return AL_OK;
 }
 
@@ -595,16 +602,16 @@ static enum al_code load_withdrawal(const struct al_items_context *ctx, struct a
 }
 
 static enum al_code take_back(const struct al_items_context *ctx, const struct al_once *once,
-                              const struct copy *copies, size_t n, struct al_arena *a,
-                              struct al_withdrawal *w, struct al_err *err)
+                              struct copies *copies, struct al_arena *a, struct al_withdrawal *w,
+                              struct al_err *err)
 {
-    for (size_t i = 0; i < n; i++) {
-        uint8_t write_id[16];
-        al_once_shard_id(once, (uint32_t)i, write_id);
-        AL_TRY(delete_copy(ctx, &copies[i], write_id, a, &w->token, err));
-        AL_TRY(write_record(ctx, &copies[i], false, a, err));
+    for (size_t i = 0; i < copies->n; i++) {
+        struct copy *c = &copies->v[i];
+        al_once_shard_id(once, (uint32_t)i, c->write_id);
+        AL_TRY(delete_copy(ctx, c, a, &w->token, err));
+        AL_TRY(write_record(ctx, c, false, a, err));
     }
-    w->n_copies = (uint32_t)n;
+    w->n_copies = (uint32_t)copies->n;
     return AL_OK;
 }
 
@@ -617,22 +624,22 @@ enum al_code al_items_withdraw(const struct al_items_context *ctx, const struct 
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT",
                          "id: %zu bytes, 1 to %u are allowed", req->id.n, AL_DOC_ID_BYTES_MAX);
     struct al_once once;
-    struct copy copies[COPIES_MAX] = {0};
-    size_t n = 0;
+    struct copies copies = {0};
+    const struct asking who = {ctx, cred, a};
     struct al_withdrawal w = {0};
     struct al_str text;
     AL_TRY(al_token_init(ctx->router, a, &w.token, err));
     AL_TRY(al_once_begin(ctx->once, cred, &req->name, a, &once, err));
     if (once.state == AL_ONCE_NONE || once.state == AL_ONCE_NEW) {
-        AL_TRY(find_copies(ctx, cred, req, a, copies, &n, err));
-        AL_TRY(encode_copies(copies, n, a, &text, err));
+        AL_TRY(find_copies(&who, req, &copies, err));
+        AL_TRY(encode_copies(&copies, a, &text, err));
         AL_TRY(al_once_claim(&once, text, a, err));
     }
     if (once.state == AL_ONCE_SETTLED)
         return load_withdrawal(ctx, once.saved, a, ret, err);
     if (once.state == AL_ONCE_BEGUN)
-        AL_TRY(decode_copies(once.saved, copies, &n, err));
-    AL_TRY(take_back(ctx, &once, copies, n, a, &w, err));
+        AL_TRY(decode_copies(once.saved, &copies, err));
+    AL_TRY(take_back(ctx, &once, &copies, a, &w, err));
     AL_TRY(save_withdrawal(ctx, &w, a, &text, err));
     al_once_end(&once, text, a);
     *ret = w;

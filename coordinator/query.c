@@ -530,7 +530,7 @@ static enum al_code explain_terms(struct run *r, const struct al_fused *f, struc
             h->terms[h->n_terms++] = (struct al_explain_term){r->terms[i], parts[i].tf, r->idf[i],
                                                               (double)parts[i].score};
     }
-    if (h->n_terms > 1)
+    if (h->terms && h->n_terms > 1)
         qsort(h->terms, h->n_terms, sizeof *h->terms, by_term_score);
     *ret_coverage = all > 0 ? have / all : 0;
     return AL_OK;

@@ -30,13 +30,14 @@ static enum al_code check_view(Airlore__V1__ItemView view, struct al_err *err)
 }
 
 /* The item with what is not in the document itself. */
-static enum al_code make_item(struct al_coordinator *c, const struct al_credential *cred,
+static enum al_code make_item(struct al_coordinator *c, struct al_rpc_call *call,
                               const struct al_doc *d, Airlore__V1__ItemView view,
-                              struct al_arena *a, Airlore__V1__Item **ret, struct al_err *err)
+                              Airlore__V1__Item **ret, struct al_err *err)
 {
+    struct al_arena *a = al_rpc_call_arena(call);
     struct al_items_context ic = items_context(c);
     struct al_str promoted;
-    AL_TRY(al_items_promoted_id(&ic, cred, d, a, &promoted, err));
+    AL_TRY(al_items_promoted_id(&ic, al_call_credential(call), d, a, &promoted, err));
     Airlore__V1__Item *m = al_msg_item(c, a, d, view);
     if (!m)
         return al_msg_no_memory(err);
@@ -67,7 +68,7 @@ AL_UNARY(al_serve_get_item)
     Airlore__V1__GetItemResponse *out = al_msg_new(a, &airlore__v1__get_item_response__descriptor);
     if (!out)
         return al_msg_no_memory(err);
-    AL_TRY(make_item(c, cred, &d, m->view, a, &out->item, err));
+    AL_TRY(make_item(c, call, &d, m->view, &out->item, err));
     *ret_reply = &out->base;
     return AL_OK;
 }
@@ -86,7 +87,7 @@ static enum al_code list_spaces(struct al_coordinator *c, const struct al_creden
 /* One ListItems call. */
 struct listing {
     struct al_coordinator *c;
-    const struct al_credential *cred;
+    struct al_rpc_call *call;
     Airlore__V1__ItemView view;
     struct al_list_query q;
     struct al_page_cursor cursor;
@@ -101,8 +102,8 @@ static enum al_code list_basic(struct listing *l, uint32_t wanted, struct al_err
     l->q.limit = wanted;
     AL_TRY(al_list_docs(l->c, &l->q, &l->cursor, l->a, &page, err));
     for (size_t i = 0; i < page.n_docs; i++) {
-        AL_TRY(make_item(l->c, l->cred, &page.docs[i], VIEW_BASIC, l->a,
-                         &l->out->items[l->out->n_items], err));
+        AL_TRY(make_item(l->c, l->call, &page.docs[i], VIEW_BASIC, &l->out->items[l->out->n_items],
+                         err));
         l->out->n_items++;
     }
     return AL_OK;
@@ -175,7 +176,7 @@ static enum al_code list_whole(struct listing *l, uint32_t wanted, struct al_are
             l->cursor = before;
             return AL_OK;
         }
-        AL_TRY(make_item(l->c, l->cred, &d, fits ? l->view : VIEW_BASIC, l->a,
+        AL_TRY(make_item(l->c, l->call, &d, fits ? l->view : VIEW_BASIC,
                          &l->out->items[l->out->n_items], err));
         l->out->n_items++;
         bytes += fits ? size : 1024;
@@ -199,16 +200,17 @@ AL_UNARY(al_serve_list_items)
     struct al_coordinator *c = ctx;
     const Airlore__V1__ListItemsRequest *m = (const Airlore__V1__ListItemsRequest *)req;
     struct al_arena *a = al_rpc_call_arena(call);
-    struct listing l = {.c = c, .cred = al_call_credential(call), .view = m->view, .a = a};
+    const struct al_credential *cred = al_call_credential(call);
+    struct listing l = {.c = c, .call = call, .view = m->view, .a = a};
     uint32_t one;
     uint32_t wanted = 0;
     AL_TRY(al_page_size(m->page_size, LIST_DEFAULT, LIST_MAX, &wanted, err));
     AL_TRY(check_view(m->view, err));
     AL_TRY(al_check_read_level(m->read_level, err));
     AL_TRY(al_wait_token(c, call, m->after_token, a, err));
-    AL_TRY(list_spaces(c, l.cred, m->space, &l.q, &one, err));
+    AL_TRY(list_spaces(c, cred, m->space, &l.q, &one, err));
     AL_TRY(al_filter_compile(al_str_c(m->filter), a, &l.q.filter, err));
-    const char *const of[] = {"ListItems", m->space, m->filter, l.cred->key->id};
+    const char *const of[] = {"ListItems", m->space, m->filter, cred->key->id};
     uint64_t request = al_page_request(of, AL_ARRAY_LEN(of));
     AL_TRY(al_page_parse(c, al_str_c(m->page_token), request, a, &l.cursor, err));
     l.out = al_msg_new(a, &airlore__v1__list_items_response__descriptor);
