@@ -325,7 +325,9 @@ static void test_quotas_say_when_to_come_again(void **state)
     (void)state;
     struct service s;
     service_open(&s, &(struct service_options){
-                         .quota = {.requests_per_minute = 60, .ingest_bytes_per_day = 100}});
+                         .quota = {.set = AL_QUOTA_CALLS_PER_SECOND | AL_QUOTA_INGEST_BYTES,
+                                   .calls_per_second = 1,
+                                   .ingest_bytes_per_day = 100}});
     const char *key = service_key(&s, "red", "", AL_ROLE_CONTRIBUTOR, NULL);
     Airlore__V1__IngestOptions options = AIRLORE__V1__INGEST_OPTIONS__INIT;
     Airlore__V1__IngestItem item = AIRLORE__V1__INGEST_ITEM__INIT;
