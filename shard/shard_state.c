@@ -285,7 +285,8 @@ static enum al_code walk_log(struct al_shard *s, struct log_state *l, struct al_
             break;
         }
         struct al_str value = ops->iter_value(it);
-        if (index > l->applied)
+        code = al_entry_check_format(value, index, err); /* of applied ones too: others pull them */
+        if (code == AL_OK && index > l->applied)
             code = take_tail(s, l, index, value, err);
         al_shard_log_grew(s, index, value.n);
         l->last = index;
