@@ -1,7 +1,7 @@
 /* newer - makes a store look as if a newer version had written it.
  *
- * usage: newer STORE_DIR doc|log|chunk     the first byte of each value of the family is its format:
- * one more than it was. Prints how many there were; none is an error. */
+ * usage: newer STORE_DIR doc|log|chunk     the first byte of each value of the family is its
+ * format: one more than it was. Prints how many there were; none is an error. */
 #include <stdio.h>
 #include <string.h>
 
