@@ -5,6 +5,7 @@
 
 #include "keys.h"
 #include "manifest.h"
+#include "segset.h"
 #include "shard_impl.h"
 #include "version.h"
 
@@ -43,6 +44,22 @@ static enum al_code chunks(struct al_str b)
     return AL_OK;
 }
 
+static enum al_code manifest(struct al_str b)
+{
+    struct al_arena a;
+    struct al_str *entries = NULL;
+    size_t n = 0;
+    struct al_manifest_entry entry;
+    al_arena_init(&a, NULL, 1u << 20);
+    enum al_code code = al_segset_manifest_split(b, &a, &entries, &n, NULL);
+    for (size_t i = 0; code == AL_OK && i < n; i++) {
+        enum al_code one = al_manifest_entry_decode(entries[i], &entry, NULL);
+        AL_ASSERT(one == AL_OK || one == AL_DATA_LOSS || one == AL_FAILED_PRECONDITION);
+    }
+    al_arena_fini(&a);
+    return code == AL_RESOURCE_EXHAUSTED ? AL_OK : code;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0)
@@ -53,7 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct al_str value;
     uint64_t version = 0;
     enum al_code code = AL_OK;
-    switch (data[0] % 5) {
+    switch (data[0] % 6) {
     case 0:
         keys(b);
         break;
@@ -65,6 +82,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 3:
         code = al_manifest_entry_decode(b, &entry, NULL);
+        break;
+    case 4:
+        code = manifest(b);
         break;
     default:
         (void)al_version_range_parse(b, &range);
