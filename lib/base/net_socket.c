@@ -9,6 +9,7 @@
 
 #include "airlore/net.h"
 
+// NOLINTNEXTLINE(readability-function-size): seven parameters, of the port
 static enum al_code socket_resolve(struct al_net *n, const char *host, uint16_t port,
                                    struct al_net_address *ret, size_t cap, size_t *ret_n,
                                    struct al_err *err)
