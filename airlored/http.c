@@ -5,8 +5,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "http_socket.h"
-
 #define HEADER_BYTES_MAX 16384u
 
 /* One connection, from accept to close. Only the server's thread looks at it. */
@@ -187,10 +185,14 @@ static enum al_code serve(struct al_http *h, const struct al_http_options *opt, 
 {
     AL_TRY(make_places(h, opt->connections_max, err));
     int fd = -1;
-    AL_TRY(al_http_socket_listen(&opt->address, &fd, &h->port, err));
+    char shown[AL_ADDRESS_BYTES_MAX];
+    al_address_format(&opt->address, opt->address.port, shown);
+    AL_TRY_CTX(err,
+               al_net_listen(opt->net, opt->address.host, opt->address.port, &fd, &h->port, err),
+               "http: '%.80s'", shown);
     enum al_code code = start_daemon(h, opt, fd, err);
     if (code != AL_OK)
-        close(fd);
+        al_net_close(opt->net, fd);
     return code;
 }
 

@@ -11,6 +11,7 @@
 #define AIRLORE_AIRLORED_HTTP_H
 
 #include "address.h"
+#include "airlore/net.h"
 #include "http_pages.h"
 
 struct al_http;
@@ -22,6 +23,7 @@ struct al_http_options {
     uint32_t idle_ms;                     /* rounded up to seconds */
     const struct al_http_site *site;      /* borrowed until stop */
     struct al_mem *mem;                   /* borrowed until stop; NULL: standard */
+    struct al_net *net;                   /* borrowed until stop; NULL: the system's */
 };
 
 /* Bind and serve. *ret owned: al_http_stop. AL_UNAVAILABLE, reason ADDRESS_IN_USE: the address is

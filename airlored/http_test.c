@@ -1,6 +1,7 @@
 #include "http.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -13,7 +14,6 @@
 #include "airlore/metrics.h"
 #include "airlore/random.h"
 #include "airlore/testing.h"
-#include "http_socket.h"
 
 #define ANSWER_MAX (256u << 10)
 #define WAIT_MS 20000
@@ -420,6 +420,56 @@ static void test_memory_faults(void **state)
     }
 }
 
+/* Each step on the network failing in turn: the code says what, nothing stays open. */
+static void test_net_faults(void **state)
+{
+    struct fixture *f = *state;
+    for (int persistent = 0; persistent < 2; persistent++) {
+        for (size_t n = 0;; n++) {
+            struct al_fault_net net;
+            struct al_http_options o = options_of(f);
+            struct al_http *h = NULL;
+            struct al_err err = {0};
+            al_fault_net_init(&net, NULL, n, persistent, EMFILE);
+            o.net = &net.net;
+            enum al_code code = al_http_start(&o, &h, &err);
+            assert_true((h == NULL) == (code != AL_OK));
+            if (code != AL_OK) {
+                assert_int_equal(code, n == 0 ? AL_INVALID_ARGUMENT : AL_RESOURCE_EXHAUSTED);
+                assert_non_null(strstr(err.msg, "http: '127.0.0.1:0'")); /* which address it was */
+                assert_int_equal(net.n_open, 0);
+            }
+            al_http_stop(h);
+            if (!net.fired) {
+                assert_int_equal(code, AL_OK);
+                assert_true(n > 1);
+                break;
+            }
+        }
+    }
+}
+
+/* The daemon does not start: what was listened on is closed. */
+static void test_socket_is_closed_when_memory_ends(void **state)
+{
+    struct fixture *f = *state;
+    for (size_t n = 0;; n++) {
+        struct al_fault_mem fm;
+        struct al_fault_net net;
+        struct al_http_options o = options_of(f);
+        struct al_http *h = NULL;
+        al_fault_mem_init(&fm, n, false);
+        al_fault_net_init(&net, NULL, SIZE_MAX, false, EIO);
+        o.mem = &fm.mem;
+        o.net = &net.net;
+        enum al_code code = al_http_start(&o, &h, NULL);
+        assert_true(code == AL_OK || net.n_open == 0);
+        al_http_stop(h);
+        if (!fm.fired)
+            break;
+    }
+}
+
 /* Memory runs out while a page is made: an empty 503. */
 static void test_page_without_memory(void **state)
 {
@@ -451,6 +501,8 @@ int main(void)
         TEST(test_limit_of_an_address),
         TEST(test_port_in_use),
         TEST(test_memory_faults),
+        TEST(test_net_faults),
+        TEST(test_socket_is_closed_when_memory_ends),
         TEST(test_page_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

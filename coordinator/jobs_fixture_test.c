@@ -56,8 +56,10 @@ static enum al_code unknown(struct al_err *err)
     return AL_FAIL_R(err, AL_UNKNOWN, "OUTCOME_UNKNOWN", "rows: injected fault");
 }
 
+// NOLINTNEXTLINE(readability-function-size): what is left of the port's
 static enum al_code write_locked(struct rows *s, const struct al_op *op, const uint8_t id[16],
-                                 enum al_outcome *ret, uint64_t *ret_index, struct al_err *err)
+                                 enum al_outcome *ret, uint64_t *ret_index, bool *ret_repeated,
+                                 struct al_err *err)
 {
     if (s->is_dead)
         return AL_FAIL(err, AL_UNAVAILABLE, "rows: killed");
@@ -75,9 +77,11 @@ static enum al_code write_locked(struct rows *s, const struct al_op *op, const u
         if (memcmp(s->seen[i].id, id, 16) == 0) {
             *ret = s->seen[i].outcome;
             *ret_index = s->seen[i].index;
+            *ret_repeated = true;
             return AL_OK;
         }
     }
+    *ret_repeated = false;
     *ret_index = ++s->index;
     *ret = apply(s, op);
     size_t at = s->n_seen++ % JF_WRITES_SEEN;
@@ -99,7 +103,8 @@ static enum al_code rows_write(struct al_shard_port *p, const struct al_op *ops,
     if (!ret->outcomes)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "rows: out of memory");
     pthread_mutex_lock(&s->mu);
-    enum al_code c = write_locked(s, ops, write_id, &ret->outcomes[0], &ret->index, err);
+    enum al_code c =
+        write_locked(s, ops, write_id, &ret->outcomes[0], &ret->index, &ret->repeated, err);
     pthread_mutex_unlock(&s->mu);
     return c;
 }

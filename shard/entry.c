@@ -187,12 +187,18 @@ static bool read_op(struct al_reader *r, struct al_entry_op *op)
     return !r->failed && op->id.n > 0 && op->id.n <= AL_DOC_ID_BYTES_MAX;
 }
 
-static enum al_code check_frame(struct al_str bytes, uint64_t index, struct al_err *err)
+enum al_code al_entry_check_format(struct al_str bytes, uint64_t index, struct al_err *err)
 {
     if (bytes.n && (uint8_t)bytes.p[0] > FORMAT)
         return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "FORMAT_TOO_NEW",
                          "log entry %" PRIu64 ": format %u was written by a newer version", index,
                          (uint8_t)bytes.p[0]);
+    return AL_OK;
+}
+
+static enum al_code check_frame(struct al_str bytes, uint64_t index, struct al_err *err)
+{
+    AL_TRY(al_entry_check_format(bytes, index, err));
     if (bytes.n < HEAD_BYTES + CRC_BYTES || (uint8_t)bytes.p[0] != FORMAT)
         return fail_damaged(index, err);
     struct al_reader r = al_reader_of(al_str_sub(bytes, bytes.n - CRC_BYTES, CRC_BYTES));

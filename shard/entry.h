@@ -59,6 +59,10 @@ AL_NODISCARD enum al_code al_entry_seal(struct al_buf *b, uint64_t index, uint64
 AL_NODISCARD enum al_code al_entry_decode(struct al_str bytes, uint64_t index, struct al_arena *a,
                                           struct al_entry *ret, struct al_err *err);
 
+/* Only the format: AL_FAILED_PRECONDITION, reason FORMAT_TOO_NEW. */
+AL_NODISCARD enum al_code al_entry_check_format(struct al_str bytes, uint64_t index,
+                                                struct al_err *err);
+
 /* Whether an id is given (not all zero). */
 bool al_write_id_is_set(const uint8_t id[AL_WRITE_ID_BYTES]);
 

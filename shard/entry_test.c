@@ -143,6 +143,10 @@ static void test_every_damage_is_found(void **state)
     assert_int_equal(al_entry_decode(al_buf_view(&c.b), 42, &c.a, &e, &err),
                      AL_FAILED_PRECONDITION);
     assert_string_equal(err.reason, "FORMAT_TOO_NEW");
+    assert_int_equal(al_entry_check_format(al_buf_view(&c.b), 42, &err), AL_FAILED_PRECONDITION);
+    c.b.p[0] = 1;
+    AL_CHECK_OK(al_entry_check_format(al_buf_view(&c.b), 42, &err), err);
+    AL_CHECK_OK(al_entry_check_format(AL_STR(""), 42, &err), err); /* damaged, but not newer */
     uncode(&c);
 }
 

@@ -322,9 +322,9 @@ static void test_reads_ask_everyone(void **state)
     struct al_repl_read rd;
     assert_int_equal(al_repl_read_begin(r, &rd, NULL), AL_OK);
     assert_int_equal(rd.need, 6);
-    assert_false(al_repl_confirm(b, 1)); /* knows of no epoch */
+    assert_false(al_repl_confirm(b, 0, 1)); /* knows of no epoch */
     learn(b, record(1, 1, 0, 7));
-    assert_true(al_repl_confirm(b, 1));
+    assert_true(al_repl_confirm(b, 0, 1));
     al_repl_read_confirmed(r, &rd, &node_b);
     assert_false(al_repl_read_holds(r, &rd));
     struct al_repl_member emptied = {3, {99}};
@@ -333,7 +333,7 @@ static void test_reads_ask_everyone(void **state)
     al_repl_read_confirmed(r, &rd, &node_c);
     assert_true(al_repl_read_holds(r, &rd));
     learn(b, record(2, 2, 1, 3));
-    assert_false(al_repl_confirm(b, 1));
+    assert_false(al_repl_confirm(b, 0, 1));
     learn(r, record(2, 2, 1, 3));
     assert_false(al_repl_read_holds(r, &rd)); /* the epoch ended meanwhile */
     al_repl_destroy(r);

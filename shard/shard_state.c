@@ -285,7 +285,8 @@ static enum al_code walk_log(struct al_shard *s, struct log_state *l, struct al_
             break;
         }
         struct al_str value = ops->iter_value(it);
-        if (index > l->applied)
+        code = al_entry_check_format(value, index, err); /* of applied ones too: others pull them */
+        if (code == AL_OK && index > l->applied)
             code = take_tail(s, l, index, value, err);
         al_shard_log_grew(s, index, value.n);
         l->last = index;
@@ -433,7 +434,8 @@ void al_shard_trim_log(struct al_shard *s, struct al_store_batch *b)
     while (i + 1 < s->n_marks && s->marks[i].bytes < keep_from)
         i++;
     uint64_t first = s->marks[i].index;
-    if (first <= s->log_first || first > al_repl_applied_index(s->repl) + 1)
+    /* Beyond the limit of bytes: nobody is waited for. Segments are rebuilt from the documents. */
+    if (first <= s->log_first || first > al_repl_trim_floor(s->repl, UINT64_MAX, first - 1) + 1)
         return;
     struct al_key from = al_key_u64(s->log_first);
     struct al_key to = al_key_u64(first);

@@ -243,12 +243,39 @@ static void test_memory_faults(void **state)
     }
 }
 
+static void test_failing_memory(void **state)
+{
+    (void)state;
+    /* every kind of field, a child and a oneof */
+    struct al_str bytes = BYTES("\x0a\x02hi\x12\x02\xff\xfe\x18\x07\x4a\x01"
+                                "a\x4a\x01"
+                                "b\x52\x04\x00\x00\x80\x3f\x5a\x02\x01\x02\x62\x04\x0a\x02"
+                                "ch\x72\x01l");
+    for (size_t n = 0;; n++) {
+        struct al_fault_mem m;
+        struct al_arena a;
+        ProtobufCMessage *msg = NULL;
+        al_fault_mem_init(&m, n, false);
+        al_arena_init(&a, &m.mem, 1u << 20);
+        enum al_code code = al_rpc_unpack(&airlore__rpctest__everything__descriptor, bytes, &limits,
+                                          &a, &msg, NULL);
+        assert_int_equal(code, m.fired ? AL_RESOURCE_EXHAUSTED : AL_OK);
+        assert_true((msg != NULL) == (code == AL_OK));
+        al_arena_fini(&a);
+        assert_int_equal(m.live, 0);
+        if (!m.fired) {
+            assert_true(n > 0);
+            break;
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),         cmocka_unit_test(test_values_are_right),
         cmocka_unit_test(test_depth),         cmocka_unit_test(test_counts_and_sizes),
-        cmocka_unit_test(test_memory_faults),
+        cmocka_unit_test(test_memory_faults), cmocka_unit_test(test_failing_memory),
     };
     return cmocka_run_group_tests_name("rpc.prescan", tests, NULL, NULL);
 }

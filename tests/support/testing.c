@@ -253,6 +253,60 @@ void al_fault_disk_init(struct al_fault_disk *f, struct al_disk *base, size_t fa
                                 .errnum = errnum};
 }
 
+static struct al_fault_net *of_net(struct al_net *n)
+{
+    return (struct al_fault_net *)(void *)n;
+}
+
+static bool net_fails(struct al_fault_net *f)
+{
+    pthread_mutex_lock(&mu);
+    bool fails = should_fail(&f->count, f->fail_at, f->persistent, &f->fired);
+    pthread_mutex_unlock(&mu);
+    return fails;
+}
+
+// NOLINTNEXTLINE(readability-function-size): seven parameters, of the port
+static enum al_code fault_resolve(struct al_net *n, const char *host, uint16_t port,
+                                  struct al_net_address *ret, size_t cap, size_t *ret_n,
+                                  struct al_err *err)
+{
+    struct al_fault_net *f = of_net(n);
+    if (net_fails(f))
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ADDRESS", "injected fault: %s", host);
+    return f->base->ops->resolve(f->base, host, port, ret, cap, ret_n, err);
+}
+
+static enum al_code fault_listen(struct al_net *n, const struct al_net_address *a, int *ret_fd,
+                                 uint16_t *ret_port, struct al_err *err)
+{
+    struct al_fault_net *f = of_net(n);
+    if (net_fails(f))
+        return FAULT(f, err, "listen");
+    enum al_code code = f->base->ops->listen(f->base, a, ret_fd, ret_port, err);
+    f->n_open += code == AL_OK;
+    return code;
+}
+
+static void fault_net_close(struct al_net *n, int fd)
+{
+    struct al_fault_net *f = of_net(n);
+    AL_ASSERT(f->n_open > 0);
+    f->n_open--;
+    f->base->ops->close(f->base, fd);
+}
+
+void al_fault_net_init(struct al_fault_net *f, struct al_net *base, size_t fail_at, bool persistent,
+                       int errnum)
+{
+    static const struct al_net_ops ops = {fault_resolve, fault_listen, fault_net_close};
+    *f = (struct al_fault_net){.net = {&ops},
+                               .base = base ? base : al_net_system(),
+                               .fail_at = fail_at,
+                               .persistent = persistent,
+                               .errnum = errnum};
+}
+
 #define DIRS_MAX 256
 
 static struct {

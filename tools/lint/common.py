@@ -59,7 +59,8 @@ def is_test(path: Path) -> bool:
     """Whether the file belongs to the tests rather than to the product."""
     name = path.name
     rel = relative(path)
-    return (name.endswith(("_test.c", "_fuzz.c")) or name.startswith(("conformance", "test_")) or "fixture" in name
+    return (name.endswith(("_test.c", "_fuzz.c", "_sim.h")) or name.startswith(("conformance", "test_"))
+            or "_conformance." in name or "_sim_" in name or "fixture" in name
             or rel.startswith("tests/") or "/tests/" in rel)
 
 

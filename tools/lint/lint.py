@@ -15,6 +15,7 @@ sys.dont_write_bytecode = True
 
 import code_checks  # noqa: E402
 import external  # noqa: E402
+import faults  # noqa: E402
 import lint_test  # noqa: E402
 import texts  # noqa: E402
 from common import Result  # noqa: E402
@@ -28,6 +29,7 @@ CHECKS: dict[str, Callable[[], Result]] = {
     "length": code_checks.length,
     "reasons": texts.reasons,
     "errors": texts.errors,
+    "faults": faults.check,
     "links": texts.links,
     "self": texts.mentions,
     "format": external.clang_format,

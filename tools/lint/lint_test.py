@@ -7,6 +7,7 @@ from pathlib import Path
 
 import code_checks
 import csource
+import faults
 import texts
 from common import Result
 
@@ -74,9 +75,27 @@ NAMES = {
 }
 
 
+WANTED = {"al_a_parse": "a.h:1", "al_b_parse": "b.h:1"}
+# name -> tested, tested through, exempt; how many findings
+FAULTS = {
+    "all tested": ({"al_a_parse", "al_b_parse"}, {}, {}, 0),
+    "one not": ({"al_a_parse"}, {}, {}, 1),
+    "one through another": ({"al_a_parse", "al_c"}, {"al_b_parse": "al_c"}, {}, 0),
+    "the other is not tested": ({"al_a_parse"}, {"al_b_parse": "al_c"}, {}, 1),
+    "one explained": ({"al_a_parse"}, {}, {"al_b_parse": "why"}, 0),
+    "explained but gone": ({"al_a_parse", "al_b_parse"}, {}, {"al_z_parse": "why"}, 1),
+    "explained but tested": ({"al_a_parse", "al_b_parse"}, {}, {"al_b_parse": "why"}, 1),
+}
+
+
 def check() -> Result:
     """Run the cases."""
-    result = Result(len(CASES) + len(NAMES), "cases")
+    result = Result(len(CASES) + len(NAMES) + len(FAULTS), "cases")
+    for name, (tested, through, exempt, expected) in FAULTS.items():
+        found = Result(0, "")
+        faults.compare("a test", WANTED, tested, through, exempt, found)
+        if len(found.findings) != expected:
+            result.findings.append(f"{name}: {len(found.findings)} findings, expected {expected}: {found.findings}")
     with tempfile.TemporaryDirectory() as folder:
         for name, (function, text, expected) in CASES.items():
             path = Path(folder) / ("x.md" if function in (texts.links, texts.mentions) else "x.h")

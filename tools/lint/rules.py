@@ -139,6 +139,9 @@ LOCAL_REASONS = {
     "SET_PENDING": "between replicas, which do not talk yet",
     "EPOCH_STALE": "between replicas, which do not talk yet",
     "TAIL_FULL": "between replicas, which do not talk yet",
+    "BAD_CHECKPOINT": "between replicas, which do not talk yet",
+    "CHECKPOINT_STALE": "between replicas, which do not talk yet",
+    "RESTORE_STALE": "between replicas, which do not talk yet",
     "STORE_UUID_MISMATCH": "between replicas, which do not talk yet",
 }
 

@@ -17,6 +17,7 @@
 
 #include "airlore/disk.h"
 #include "airlore/mem.h"
+#include "airlore/net.h"
 
 /* Fail with the name of a table's case. */
 #define AL_CHECK(name_, cond_) \
@@ -64,6 +65,24 @@ struct al_fault_disk {
 /* fail_at SIZE_MAX: never fails, only counts. base NULL: the system's. */
 void al_fault_disk_init(struct al_fault_disk *f, struct al_disk *base, size_t fail_at,
                         bool persistent, int errnum);
+
+/* A network whose operation number `fail_at` (resolve, listen) fails, once or from then on: a name
+ * is not known, a socket answers errnum. The rest goes to `base`. n_open: sockets not closed yet.
+ */
+struct al_fault_net {
+    struct al_net net;
+    struct al_net *base;
+    size_t fail_at;
+    bool persistent;
+    int errnum;
+    size_t count;
+    size_t n_open;
+    bool fired;
+};
+
+/* fail_at SIZE_MAX: never fails, only counts. base NULL: the system's. */
+void al_fault_net_init(struct al_fault_net *f, struct al_net *base, size_t fail_at, bool persistent,
+                       int errnum);
 
 /* A fresh folder under $TMPDIR (or /tmp); path into buf[n]. Removed at exit of the test program. */
 const char *al_test_dir(char *buf, size_t n);
