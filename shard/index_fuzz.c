@@ -45,7 +45,7 @@ static void try_load(const char *p, size_t n)
     if (code != AL_OK)
         return;
     memset(allowed, 0x5a, sizeof allowed);
-    struct al_index_query q = {rows, K, 0, allowed};
+    struct al_index_query q = {.vector = rows, .k = K, .allowed = allowed};
     AL_ASSERT(ix->ops->search(ix, &q, found, scores, &n_found, &err) == AL_OK);
     for (uint32_t i = 0; i < n_found; i++)
         AL_ASSERT(found[i] < N && (allowed[found[i] / 8] >> found[i] % 8 & 1));

@@ -88,7 +88,11 @@ enum al_code al_vector_search(const struct al_scope *s, const struct al_part *p,
     float *scores = al_arena_array(s->arena, q->depth, sizeof *scores);
     if (!rows || !scores)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "search: memory limit of the request");
-    struct al_index_query iq = {q->vector, q->depth, q->ef, (const uint8_t *)bits};
+    struct al_index_query iq = {.vector = q->vector,
+                                .k = q->depth,
+                                .ef = q->ef,
+                                .allowed = (const uint8_t *)bits,
+                                .n_allowed = bits ? p->n_allowed_vecs : 0};
     uint32_t n = 0;
     AL_TRY(p->seg->index->ops->search(p->seg->index, &iq, rows, scores, &n, err));
     if (n < q->depth && n < p->n_allowed_vecs)
