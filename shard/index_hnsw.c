@@ -49,7 +49,7 @@ static enum al_code create(const struct al_index_source *src, struct al_hnsw **r
     struct al_hnsw *h = al_mem_zalloc(src->mem, sizeof *h);
     if (!h)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "index: out of memory");
-    h->base = (struct al_index){&hnsw_ops, src->dim, src->n_rows};
+    h->base = (struct al_index){&hnsw_ops, src->dim, src->n_rows, true};
     h->rows = src->rows;
     h->mem = src->mem;
     h->kernels = al_kernels_best();

@@ -119,12 +119,7 @@ enum al_code al_segset_create(const struct al_segset_options *opt, struct al_seg
     g->disk = opt->disk ? opt->disk : al_disk_system();
     g->clock = opt->clock ? opt->clock : al_clock_system();
     g->log = opt->log;
-    g->index = opt->index;
-#ifndef AL_NO_FAISS
-    if (!g->index)
-        g->index = al_index_faiss();
-#endif
-    g->index = g->index ? g->index : al_index_flat();
+    g->index = opt->index ? opt->index : al_index_hnsw();
     g->dim = opt->dim;
     g->scan_rows_max = opt->scan_rows_max ? opt->scan_rows_max : SCAN_ROWS_DEFAULT;
     pthread_rwlockattr_t attr;

@@ -27,7 +27,7 @@ struct al_segset_options {
     uint32_t dim;
     const char *embedder_id;
     uint32_t scan_rows_max;
-    const struct al_index_factory *index; /* NULL: FAISS */
+    const struct al_index_factory *index; /* of new segments; NULL: al_index_hnsw */
     struct al_mem *mem;
     struct al_disk *disk;
     struct al_clock *clock;

@@ -58,6 +58,7 @@ struct al_index {
     const struct al_index_ops *ops;
     uint32_t dim;
     uint32_t n_rows;
+    bool plans; /* finds min(k, allowed) rows always, at a fair price however few are allowed */
 };
 
 /* What an index is made over. */
@@ -87,6 +88,9 @@ const struct al_index_factory *al_index_flat(void);
 
 /* HNSW of our own: codes of eight bits, scores from the rows. */
 const struct al_index_factory *al_index_hnsw(void);
+
+/* The back end of that name, whichever wrote a segment; NULL: not in this build. */
+const struct al_index_factory *al_index_named(const char *name);
 
 /* FAISS's HNSW, 32 links, efConstruction 100. */
 const struct al_index_factory *al_index_faiss(void);

@@ -52,7 +52,7 @@ struct al_shard_options {
     bool must_exist; /* it was opened before: a missing store is a loss, not a first start */
     bool background; /* seal and merge by own threads; false: only al_shard_compact does (tests) */
     const struct al_store_factory *store; /* NULL: RocksDB */
-    const struct al_index_factory *index; /* NULL: FAISS */
+    const struct al_index_factory *index; /* NULL: al_index_hnsw */
     struct al_mem *mem;                   /* all ports borrowed; NULL: the system's */
     struct al_disk *disk;
     struct al_clock *clock;
