@@ -35,9 +35,9 @@
 
 #define AL_HNSW_LINKS 32u /* of a row at most: two cache lines */
 #define AL_HNSW_NONE UINT32_MAX
-#define AL_HNSW_EF_DEFAULT 64u
+#define AL_HNSW_EF_DEFAULT 128u
 #define AL_HNSW_EF_MAX 16384u
-#define AL_HNSW_EF_BUILD 200u
+#define AL_HNSW_EF_BUILD 128u
 #define AL_HNSW_ENTRIES_MAX 4096u
 #define AL_HNSW_ENTRIES_KEPT 2u /* of the entry rows, the nearest to start from */
 #define AL_HNSW_ROWS_MAX 0x40000000u

@@ -88,11 +88,13 @@ static void write_list(uint32_t *list, const uint32_t *rows, uint32_t n)
 /* Make a row's code the query. */
 static void look_from(const struct builder *b, struct al_hnsw_scratch *s, uint32_t row)
 {
-    const uint8_t *code = b->view.codes + (size_t)row * s->query.dim;
-    int32_t sum = 0;
-    for (uint32_t i = 0; i < s->query.dim; i++) {
-        s->codes[i] = (int8_t)(code[i] ^ 0x80u);
-        sum += s->codes[i];
+    const uint32_t dim = s->query.dim;
+    const uint8_t *restrict code = b->view.codes + (size_t)row * dim;
+    int8_t *restrict to = s->codes;
+    int32_t sum = -128 * (int32_t)dim;
+    for (uint32_t i = 0; i < dim; i++) {
+        to[i] = (int8_t)(code[i] ^ 0x80u);
+        sum += code[i];
     }
     s->query.sum = sum;
 }

@@ -43,7 +43,7 @@ static uint64_t count_allowed(const uint8_t *allowed, uint32_t n_rows)
 /* Candidates to score exactly: enough that the k best are among them. */
 static uint32_t depth_of(uint32_t k)
 {
-    uint64_t more = (uint64_t)k + (k < 40 ? 10 : k / 4);
+    uint64_t more = (uint64_t)k + 4 + k / 8;
     return more > AL_HNSW_EF_MAX ? AL_HNSW_EF_MAX : (uint32_t)more;
 }
 
@@ -65,14 +65,14 @@ static enum al_code walk(struct search *a, enum al_index_plan *ret_plan, bool *r
     uint64_t n_rows = a->h->base.n_rows;
     uint64_t budget = (uint64_t)BUDGET * BEAM_COST * a->ef * n_rows / a->n_allowed;
     struct al_hnsw_filter f = {a->q->allowed, a->ef, budget};
-    f.budget = budget < a->n_allowed ? budget : a->n_allowed; /* a scan costs that */
+    f.budget = budget < a->n_allowed / 2 ? budget : a->n_allowed / 2; /* a scan costs that */
     enter(a);
     *ret_plan = AL_PLAN_THROUGH;
     AL_TRY(al_hnsw_walk_through(a->h, &a->view, a->s, &f, ret_done, err));
     if (*ret_done || a->n_allowed * HOP_PART < n_rows)
         return AL_OK;
     enter(a);
-    f.budget = a->n_allowed;
+    f.budget = a->n_allowed / 2;
     *ret_plan = AL_PLAN_HOP;
     *ret_done = al_hnsw_walk_hop(a->h, &a->view, a->s, &f);
     return AL_OK;

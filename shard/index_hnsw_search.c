@@ -5,6 +5,7 @@
 
 #define TODO_MAX 1088u /* links of a row and, when looking past its neighbours, theirs */
 #define HOP_MAX 1024u
+#define SCAN_MAX 1024u
 #define LINE 64u
 #define AHEAD 16u /* codes fetched ahead of a scan */
 
@@ -172,15 +173,20 @@ static inline uint32_t gather(const struct al_hnsw_view *v, struct al_hnsw_scrat
                               uint32_t n)
 {
     const uint32_t *links = links_of(v, row);
+    const uint8_t *codes = v->codes;
+    const uint32_t dim = s->query.dim;
+    const uint8_t epoch = s->epoch;
+    uint8_t *restrict visited = s->visited;
+    uint32_t *restrict todo = s->todo;
     for (uint32_t i = 0; i < AL_HNSW_LINKS; i++) {
         uint32_t u = link_at(links, i);
         if (u == AL_HNSW_NONE)
             break;
-        if (s->visited[u] == s->epoch)
+        if (visited[u] == epoch)
             continue;
-        s->visited[u] = s->epoch;
-        s->todo[n++] = u;
-        fetch(v->codes + (size_t)u * s->query.dim, s->query.dim);
+        visited[u] = epoch;
+        todo[n++] = u;
+        fetch(codes + (size_t)u * dim, dim);
     }
     return n;
 }
@@ -387,31 +393,38 @@ bool al_hnsw_walk_hop(const struct al_hnsw *h, const struct al_hnsw_view *v,
 
 /* ---- without the graph ---- */
 
-/* Up to n allowed rows from *from on into todo. */
-static uint32_t gather_allowed(const struct al_hnsw *h, struct al_hnsw_scratch *s,
-                               const uint8_t *allowed, uint32_t *from, uint32_t n)
+/* Bits of 64 rows from `row` on, a multiple of 64; beyond the last: none. */
+static uint64_t allowed_word(const uint8_t *allowed, uint32_t row, uint32_t n_rows)
 {
-    uint32_t have = 0;
+    uint64_t word = 0;
+    uint32_t n = n_rows - row < 64 ? n_rows - row : 64;
+    if (!allowed)
+        word = UINT64_MAX;
+    else
+        memcpy(&word, allowed + row / 8, ((size_t)n + 7) / 8);
+    return n < 64 ? word & (((uint64_t)1 << n) - 1) : word;
+}
+
+/* Allowed rows from *from on, a multiple of 64, into todo: SCAN_MAX at most. */
+static uint32_t gather_allowed(const struct al_hnsw *h, struct al_hnsw_scratch *s,
+                               const uint8_t *allowed, uint32_t *from)
+{
+    uint32_t *restrict todo = s->todo;
+    uint32_t n = 0;
     uint32_t row = *from;
-    while (row < h->base.n_rows && have < n) {
-        if (allowed && row % 8 == 0 && allowed[row / 8] == 0) {
-            row += 8;
-            continue;
-        }
-        if (!allowed || is_allowed(allowed, row))
-            s->todo[have++] = row;
-        row++;
-    }
+    for (; row < h->base.n_rows && n + 64 <= SCAN_MAX; row += 64)
+        for (uint64_t word = allowed_word(allowed, row, h->base.n_rows); word; word &= word - 1)
+            todo[n++] = row + (uint32_t)__builtin_ctzll(word);
     *from = row;
-    return have;
+    return n;
 }
 
 void al_hnsw_scan(const struct al_hnsw *h, const struct al_hnsw_view *v, struct al_hnsw_scratch *s,
                   const uint8_t *allowed, uint32_t ef)
 {
     s->n_pool = 0;
-    uint32_t n;
-    for (uint32_t row = 0; (n = gather_allowed(h, s, allowed, &row, HOP_MAX)) > 0;) {
+    for (uint32_t row = 0; row < h->base.n_rows;) {
+        uint32_t n = gather_allowed(h, s, allowed, &row);
         for (uint32_t i = 0; i < AHEAD && i < n; i++)
             fetch(v->codes + (size_t)s->todo[i] * s->query.dim, s->query.dim);
         for (uint32_t i = 0; i < n; i += AHEAD) {
