@@ -48,7 +48,7 @@
 struct al_hnsw_layout {
     size_t codes;       /* n_rows * code_dim */
     size_t links;       /* n_rows * AL_HNSW_LINKS u32; AL_HNSW_NONE after the last */
-    size_t entries;     /* n_entries u32 */
+    size_t entries;     /* n_entries u32, ascending */
     size_t entry_codes; /* n_entries * code_dim: copies of their codes */
     size_t n_bytes;
 };

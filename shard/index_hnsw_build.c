@@ -9,6 +9,7 @@
  * next row and the wish to stop. With one thread the result depends on the rows alone. */
 #include <pthread.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "index_hnsw.h"
@@ -305,13 +306,28 @@ static void set_order(struct builder *b)
     }
 }
 
-static void set_entries(struct builder *b, uint8_t *bytes)
+static void set_entries(struct builder *b, uint8_t *bytes, const uint32_t *rows)
 {
     size_t code_dim = b->h->coder.code_dim;
-    memcpy(bytes + b->h->layout.entries, b->order, b->h->n_entries * sizeof *b->order);
+    memmove(bytes + b->h->layout.entries, rows, b->h->n_entries * sizeof *rows);
     for (uint32_t i = 0; i < b->h->n_entries; i++)
-        memcpy(bytes + b->h->layout.entry_codes + i * code_dim,
-               b->view.codes + b->order[i] * code_dim, code_dim);
+        memcpy(bytes + b->h->layout.entry_codes + i * code_dim, b->view.codes + rows[i] * code_dim,
+               code_dim);
+}
+
+static int cmp_rows(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a;
+    uint32_t y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* As they are kept: in order. */
+static void sort_entries(struct builder *b, uint8_t *bytes)
+{
+    uint32_t *rows = (uint32_t *)(void *)(bytes + b->h->layout.entries);
+    qsort(rows, b->h->n_entries, sizeof *rows, cmp_rows);
+    set_entries(b, bytes, rows);
 }
 
 static enum al_code run(struct builder *b)
@@ -340,8 +356,9 @@ enum al_code al_hnsw_build_links(struct al_hnsw *h, uint8_t *bytes,
         code = AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "index: out of memory");
     } else {
         set_order(&b);
-        set_entries(&b, bytes);
+        set_entries(&b, bytes, b.order);
         code = run(&b);
+        sort_entries(&b, bytes);
     }
     al_mem_free(h->mem, b.order);
     al_mem_free(h->mem, (void *)b.locks);

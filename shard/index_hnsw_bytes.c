@@ -96,10 +96,13 @@ static bool links_fit(const uint32_t *links, uint32_t n_rows)
     return true;
 }
 
-static bool entries_fit(const uint32_t *entries, uint32_t n, uint32_t n_rows)
+/* Ascending, so that none is there twice, with the codes of their rows. */
+static bool entries_fit(const struct al_hnsw_view *v, const struct header *head)
 {
-    for (uint32_t i = 0; i < n; i++)
-        if (entries[i] >= n_rows)
+    for (uint32_t i = 0; i < head->n_entries; i++)
+        if (v->entries[i] >= head->n_rows || (i > 0 && v->entries[i] <= v->entries[i - 1]) ||
+            memcmp(v->entry_codes + (size_t)i * head->code_dim,
+                   v->codes + (size_t)v->entries[i] * head->code_dim, head->code_dim) != 0)
             return false;
     return true;
 }
@@ -120,7 +123,7 @@ enum al_code al_hnsw_read(struct al_hnsw *h, struct al_str bytes, struct al_err 
     const uint8_t *at = (const uint8_t *)bytes.p;
     struct al_hnsw with = {.layout = l};
     struct al_hnsw_view v = al_hnsw_view_of(&with, at);
-    if (!links_fit(v.links, head.n_rows) || !entries_fit(v.entries, head.n_entries, head.n_rows))
+    if (!links_fit(v.links, head.n_rows) || !entries_fit(&v, &head))
         return malformed(err, "links");
     AL_TRY(al_coder_init(&h->coder, head.dim, head.scale, h->mem, err));
     h->n_entries = head.n_entries;

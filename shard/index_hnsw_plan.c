@@ -40,11 +40,13 @@ static uint64_t count_allowed(const uint8_t *allowed, uint32_t n_rows)
     return n;
 }
 
-/* Candidates to score exactly: enough that the k best are among them. */
-static uint32_t depth_of(uint32_t k)
+/* Candidates to score exactly: enough that the k best are among them. Under a filter more, because
+ * the best that it leaves may lie where scores are close together. */
+static uint32_t depth_of(uint32_t k, bool filtered)
 {
-    uint64_t more = (uint64_t)k + 4 + k / 8;
-    return more > AL_HNSW_EF_MAX ? AL_HNSW_EF_MAX : (uint32_t)more;
+    uint64_t depth = filtered ? 2 * (uint64_t)k + 16 : (uint64_t)k + 4 + k / 8;
+    depth = depth > AL_HNSW_EF_MAX ? AL_HNSW_EF_MAX : depth;
+    return depth < k ? k : (uint32_t)depth;
 }
 
 static bool is_for_scan(const struct search *a)
@@ -169,8 +171,7 @@ enum al_code al_hnsw_search(const struct al_index *ix, const struct al_index_que
     struct al_hnsw *h = (struct al_hnsw *)(uintptr_t)ix; /* borrows from its pool of scratches */
     if (q->k == 0)
         return AL_FAIL(err, AL_INVALID_ARGUMENT, "index: k is 0");
-    uint32_t depth = depth_of(q->k);
-    depth = depth < q->k ? q->k : depth;
+    uint32_t depth = depth_of(q->k, q->allowed != NULL);
     struct search a = {.h = h, .q = q, .view = al_hnsw_view(h), .ef = beam_of(q, depth)};
     a.n_allowed = !q->allowed    ? ix->n_rows
                   : q->n_allowed ? q->n_allowed
