@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "airlore/random.h"
 #include "index_hnsw.h"
@@ -308,6 +309,52 @@ static void table_filters(const struct al_index *ix, struct al_vectors *v, const
     free(allowed);
 }
 
+/* ---- memory ---- */
+
+/* n bytes as a file that is mapped, as a segment is. NULL on failure. */
+static void *as_file(const void *p, size_t n)
+{
+    FILE *f = tmpfile();
+    void *map = MAP_FAILED;
+    if (f && fwrite(p, 1, n, f) == n && fflush(f) == 0)
+        map = mmap(NULL, n, PROT_READ, MAP_SHARED, fileno(f), 0);
+    if (f)
+        fclose(f);
+    return map == MAP_FAILED ? NULL : map;
+}
+
+/* The same index from a mapped file, with rows from a mapped file, copied or not. */
+static void table_memory(const struct al_index *built, const struct al_vectors *v,
+                         const struct options *o)
+{
+    const struct al_hnsw *h = (const struct al_hnsw *)built;
+    size_t row_bytes = (size_t)v->n * v->dim * sizeof *v->rows;
+    char *bytes = as_file(h->loaded, h->layout.n_bytes);
+    float *rows = as_file(v->rows, row_bytes);
+    struct al_index *mapped = NULL;
+    struct al_index *copied = NULL;
+    struct al_index_source src = {.rows = rows, .n_rows = v->n, .dim = v->dim};
+    struct al_str str = {bytes, h->layout.n_bytes};
+    struct al_err err;
+    if (!bytes || !rows || al_index_hnsw()->load(str, &src, &mapped, &err) != AL_OK ||
+        al_index_hnsw()->load(str, &src, &copied, &err) != AL_OK)
+        return;
+    printf("\nwhere codes, links and rows lie; %llu bytes copied",
+           (unsigned long long)copied->ops->copy(copied, UINT64_MAX));
+    struct variant variants[] = {
+        {.name = "all in mapped files", .search = own_search, .u = mapped},
+        {.name = "codes and links copied, rows mapped", .search = own_search, .u = copied},
+        {.name = "all on large pages",
+         .search = own_search,
+         .u = (struct al_index *)(uintptr_t)built},
+    };
+    table_search(variants, AL_ARRAY_LEN(variants), v, o);
+    mapped->ops->destroy(mapped);
+    copied->ops->destroy(copied);
+    munmap(bytes, h->layout.n_bytes);
+    munmap(rows, row_bytes);
+}
+
 /* ---- build ---- */
 
 static struct al_index *build_own(const struct al_vectors *v, uint32_t threads, struct al_err *err)
@@ -365,6 +412,8 @@ static int run(const struct options *o, struct al_vectors *v)
     variants[n++] = (struct variant){.name = "own", .search = own_search, .u = ix};
     if (wants(o, "search"))
         table_search(variants, n, v, o);
+    if (wants(o, "memory"))
+        table_memory(ix, v, o);
     if (wants(o, "codes"))
         table_codes((struct al_hnsw *)ix, v);
     if (wants(o, "filters"))
@@ -379,7 +428,7 @@ static int usage(void)
     fprintf(
         stderr,
         "usage: airlore-vectors [-n ROWS] [-d DIM] [-s SPREAD] [-q QUERIES] [-k K] [-r ROUNDS]\n"
-        "                       [-j THREADS] [-t search,codes,filters] [-F: without FAISS]\n"
+        "                       [-j THREADS] [-t search,memory,codes,filters] [-F: without FAISS]\n"
         "                       [ROWS.jsonl QUERIES.jsonl: texts instead of clusters]\n");
     return 2;
 }
@@ -440,7 +489,7 @@ int main(int argc, char **argv)
                         .k = 10,
                         .rounds = 5,
                         .threads = 1,
-                        .tables = "search,codes,filters",
+                        .tables = "search,memory,codes,filters",
                         .faiss = true};
     struct al_vectors v = {0};
     struct al_err err = {0};

@@ -6,6 +6,7 @@
 
 #include "airlore/random.h"
 #include "airlore/testing.h"
+#include "huge.h"
 #include "index_hnsw.h"
 
 #define N 8000u
@@ -267,6 +268,41 @@ static void test_threads_search_alike(void **state)
     }
 }
 
+/* Served from the bytes, then from a copy: no search sees a difference, however they meet. */
+static void test_copy_to_large_pages(void **state)
+{
+    (void)state;
+    struct al_index *ix = NULL;
+    struct al_buf bytes;
+    struct al_err e = {0};
+    struct al_index_source src = {.rows = w.rows, .n_rows = N, .dim = DIM};
+    static struct found f[N_QUERIES];
+    pthread_t thread;
+    al_buf_init(&bytes, NULL, 0);
+    AL_CHECK_OK(w.ix->ops->save(w.ix, &bytes, &e), e);
+    AL_CHECK_OK(al_index_hnsw()->load(al_buf_view(&bytes), &src, &ix, &e), e);
+    uint64_t served = ix->ops->memory_bytes(ix);
+    assert_true(served < bytes.n);
+    assert_int_equal(ix->ops->copy(ix, bytes.n - 1), 0);
+    struct al_index *was = w.ix;
+    w.ix = ix;
+    assert_int_equal(pthread_create(&thread, NULL, search_all, f), 0);
+    uint64_t copied = ix->ops->copy(ix, bytes.n);
+    pthread_join(thread, NULL);
+    w.ix = was;
+    assert_int_equal(copied, al_huge_offered() ? bytes.n : 0);
+    assert_int_equal(ix->ops->copy(ix, 0), copied); /* once is enough */
+    assert_true(ix->ops->memory_bytes(ix) >= served + copied);
+    for (uint32_t q = 0; q < N_QUERIES; q++) {
+        struct found want = search(w.ix, q, 0, NULL);
+        struct found got = search(ix, q, 0, NULL);
+        check_same(&got, &want);
+        check_same(&f[q], &want);
+    }
+    ix->ops->destroy(ix);
+    al_buf_fini(&bytes);
+}
+
 /* ---- filters ---- */
 
 static void allow(uint8_t *allowed, uint32_t row)
@@ -372,6 +408,7 @@ int main(void)
         cmocka_unit_test(test_equal_rows_do_not_hide_others),
         cmocka_unit_test(test_all_kernels_find_the_same),
         cmocka_unit_test(test_threads_search_alike),
+        cmocka_unit_test(test_copy_to_large_pages),
         cmocka_unit_test(test_plans_for_random_filters),
         cmocka_unit_test(test_plans_for_filters_against_the_query),
         cmocka_unit_test(test_a_narrow_beam_still_fills_the_list),

@@ -1,5 +1,6 @@
 /* Our own HNSW back end of the vector index port. */
 #include "index_hnsw.h"
+#include "huge.h"
 
 #include <string.h>
 
@@ -17,7 +18,24 @@ static uint64_t hnsw_memory_bytes(const struct al_index *ix)
     for (size_t i = 0; i < AL_HNSW_SCRATCHES; i++)
         if (atomic_load_explicit(&h->idle[i], memory_order_relaxed))
             n += ix->n_rows;
-    return n + (h->built ? h->layout.n_bytes : 0) + (h->copy ? h->layout.n_bytes : 0);
+    bool copied = atomic_load_explicit(&h->at, memory_order_relaxed) != h->loaded;
+    return n + (h->built || copied ? h->layout.n_bytes : 0);
+}
+
+static uint64_t hnsw_copy(struct al_index *ix, uint64_t max_bytes)
+{
+    struct al_hnsw *h = (struct al_hnsw *)ix;
+    uint8_t *at = NULL;
+    if (h->built || h->copy)
+        return h->layout.n_bytes;
+    if (h->layout.n_bytes > max_bytes || !al_huge_offered())
+        return 0;
+    h->copy = al_huge_block(h->mem, h->layout.n_bytes, &at);
+    if (!h->copy)
+        return 0;
+    memcpy(at, h->loaded, h->layout.n_bytes);
+    atomic_store_explicit(&h->at, at, memory_order_release); /* who reads the old one may go on */
+    return h->layout.n_bytes;
 }
 
 static void hnsw_destroy(struct al_index *ix)
@@ -36,6 +54,7 @@ static const struct al_index_ops hnsw_ops = {
     .search = al_hnsw_search,
     .save = hnsw_save,
     .memory_bytes = hnsw_memory_bytes,
+    .copy = hnsw_copy,
     .destroy = hnsw_destroy,
 };
 
@@ -61,7 +80,7 @@ static enum al_code create(const struct al_index_source *src, struct al_hnsw **r
 static enum al_code encode_rows(struct al_hnsw *h, uint8_t *bytes, struct al_err *err)
 {
     uint8_t *at = NULL;
-    void *block = al_hnsw_block(h->mem, h->coder.code_dim * sizeof(float), &at);
+    void *block = al_huge_block(h->mem, h->coder.code_dim * sizeof(float), &at);
     if (!block)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "index: out of memory");
     float *buf = (float *)(void *)at;
@@ -80,7 +99,7 @@ static enum al_code build_into(struct al_hnsw *h, const struct al_index_source *
     AL_TRY(al_coder_init(&h->coder, src->dim, 1, src->mem, err));
     h->n_entries = al_hnsw_entries_for(src->n_rows);
     h->layout = al_hnsw_layout_of(src->n_rows, h->coder.code_dim, h->n_entries);
-    h->built = al_hnsw_block(h->mem, h->layout.n_bytes, &bytes);
+    h->built = al_huge_block(h->mem, h->layout.n_bytes, &bytes);
     if (!h->built)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "index: out of memory");
     h->loaded = bytes;

@@ -92,7 +92,7 @@ struct al_hnsw {
     _Atomic(const uint8_t *) at; /* the bytes: what was loaded, or a copy of it */
     const uint8_t *loaded;       /* what was loaded; borrowed unless built */
     void *built;                 /* block of the bytes when built here */
-    void *copy;                  /* block of the copy, or NULL */
+    void *copy;                  /* block of the copy, or NULL; of the thread that copies */
     _Atomic(struct al_hnsw_scratch *) idle[AL_HNSW_SCRATCHES];
 };
 
@@ -124,10 +124,6 @@ void al_hnsw_put_header(const struct al_hnsw *h, uint8_t *bytes);
 /* Check all that a search follows; sets coder, n_entries, layout and bytes of h, whose dim and
  * n_rows are set. AL_DATA_LOSS. */
 AL_NODISCARD enum al_code al_hnsw_read(struct al_hnsw *h, struct al_str bytes, struct al_err *err);
-
-/* A block of n bytes at least, its first aligned one in *ret_at; large ones ask for huge pages.
- * NULL: out of memory. al_mem_free gives it back. */
-void *al_hnsw_block(struct al_mem *mem, size_t n, uint8_t **ret_at);
 
 /* ---- search ---- */
 

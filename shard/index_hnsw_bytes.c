@@ -7,13 +7,11 @@
  * All little endian (sealed_write.c refuses to be built for another machine). */
 #include <math.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "index_hnsw.h"
 
 #define MAGIC 0x38484c41u /* "ALH8" */
 #define VERSION 1u
-#define HUGE_PAGE ((size_t)2 << 20)
 
 struct header {
     uint32_t magic;
@@ -131,19 +129,4 @@ enum al_code al_hnsw_read(struct al_hnsw *h, struct al_str bytes, struct al_err 
     h->loaded = at;
     atomic_store_explicit(&h->at, at, memory_order_release);
     return AL_OK;
-}
-
-void *al_hnsw_block(struct al_mem *mem, size_t n, uint8_t **ret_at)
-{
-    size_t align = n >= HUGE_PAGE ? HUGE_PAGE : AL_HNSW_ALIGN;
-    if (n > SIZE_MAX - 2 * HUGE_PAGE)
-        return NULL;
-    n = (n + align - 1) / align * align;
-    uint8_t *block = al_mem_alloc(mem, n + align);
-    if (!block)
-        return NULL;
-    *ret_at = block + (align - (uintptr_t)block % align) % align;
-    if (align == HUGE_PAGE) /* only a wish: without huge pages all works as well */
-        (void)madvise(*ret_at, n, MADV_HUGEPAGE);
-    return block;
 }

@@ -1,4 +1,5 @@
 /* The loops that follow links, and what they write. */
+#include "huge.h"
 #include "index_hnsw.h"
 
 #include <string.h>
@@ -28,7 +29,7 @@ static struct al_hnsw_scratch *scratch_create(const struct al_hnsw *h)
         return NULL;
     size_t code_dim = h->coder.code_dim;
     uint8_t *at = NULL;
-    s->block = al_hnsw_block(
+    s->block = al_huge_block(
         h->mem, code_dim * (sizeof(float) + 1) + 2 * TODO_MAX * sizeof(uint32_t) + h->base.n_rows,
         &at);
     if (!s->block) {

@@ -1,6 +1,6 @@
 # The segments of a shard: filters, vector indexes, postings, sealed files, searching.
 set(AL_INDEX_SOURCES
-  dot.c index_flat.c index_named.c index_hnsw.c index_hnsw_code.c index_hnsw_kernels.c index_hnsw_build.c index_hnsw_search.c
+  dot.c huge.c index_flat.c index_named.c index_hnsw.c index_hnsw_code.c index_hnsw_kernels.c index_hnsw_build.c index_hnsw_search.c
   index_hnsw_plan.c index_hnsw_bytes.c)
 set(AL_SEGMENT_SOURCES
   version.c version_range.c filter.c filter_parse.c filter_resolve.c

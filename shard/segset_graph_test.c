@@ -161,6 +161,32 @@ static void test_segments_of_other_back_ends(void **state)
     }
 }
 
+/* Graphs are copied within the limit, and searched as before. */
+static void test_copies_of_graphs_are_bounded(void **state)
+{
+    (void)state;
+    struct al_segset *g = sealed_with_graph(4);
+    uint64_t one = 0;
+    uint64_t all = 0;
+    for (size_t i = 0; i < 4; i++) {
+        uint64_t n = g->view->sealed[i]->footer.sections[AL_SECTION_GRAPH].bytes;
+        one = n > one ? n : one;
+        all += n;
+    }
+    assert_int_equal(al_segset_copy_graphs(g, 0), 0);
+    if (al_segset_copy_graphs(g, one) == 0) { /* a machine without large pages: nothing to gain */
+        assert_int_equal(al_segset_copy_graphs(g, UINT64_MAX), 0);
+    } else {
+        assert_int_equal(al_segset_copy_graphs(g, one), one); /* the largest, and it stays */
+        uint64_t held = al_segset_copy_graphs(g, all - 1);
+        assert_true(held > one && held < all);
+        assert_int_equal(al_segset_copy_graphs(g, UINT64_MAX), all);
+        assert_int_equal(al_segset_copy_graphs(g, one), all);
+    }
+    check_graph(g, 0, 0.95);
+    al_segset_destroy(g);
+}
+
 /* Nothing of a space that was not asked for, whatever the spaces, the leg and the way it is found.
  */
 static void test_spaces_are_isolated(void **state)
@@ -201,6 +227,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_graph_finds_as_many_as_there_are, setup, teardown),
         cmocka_unit_test_setup_teardown(test_graphs_of_many_segments, setup, teardown),
         cmocka_unit_test_setup_teardown(test_segments_of_other_back_ends, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_copies_of_graphs_are_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_spaces_are_isolated, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

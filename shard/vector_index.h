@@ -51,6 +51,10 @@ struct al_index_ops {
                            struct al_err *err);
     enum al_code (*save)(const struct al_index *ix, struct al_buf *ret, struct al_err *err);
     uint64_t (*memory_bytes)(const struct al_index *ix);
+    /* Take what a search reads besides the rows into memory with large pages, if the machine has
+     * them and that is max_bytes at most; searches go on meanwhile. From one thread at a time.
+     * Returns the bytes held so, 0: none. May be NULL. */
+    uint64_t (*copy)(struct al_index *ix, uint64_t max_bytes);
     void (*destroy)(struct al_index *ix); /* accepts NULL */
 };
 
