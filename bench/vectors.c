@@ -323,6 +323,17 @@ static void *as_file(const void *p, size_t n)
     return map == MAP_FAILED ? NULL : map;
 }
 
+/* n bytes in memory that has small pages only. */
+static void *on_small_pages(const void *p, size_t n)
+{
+    void *map = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (map == MAP_FAILED)
+        return NULL;
+    (void)madvise(map, n, MADV_NOHUGEPAGE);
+    memcpy(map, p, n);
+    return map;
+}
+
 /* The same index from a mapped file, with rows from a mapped file, copied or not. */
 static void table_memory(const struct al_index *built, const struct al_vectors *v,
                          const struct options *o)
@@ -331,17 +342,25 @@ static void table_memory(const struct al_index *built, const struct al_vectors *
     size_t row_bytes = (size_t)v->n * v->dim * sizeof *v->rows;
     char *bytes = as_file(h->loaded, h->layout.n_bytes);
     float *rows = as_file(v->rows, row_bytes);
+    char *small_bytes = on_small_pages(h->loaded, h->layout.n_bytes);
+    float *small_rows = on_small_pages(v->rows, row_bytes);
+    struct al_index *small = NULL;
     struct al_index *mapped = NULL;
     struct al_index *copied = NULL;
     struct al_index_source src = {.rows = rows, .n_rows = v->n, .dim = v->dim};
+    struct al_index_source small_src = {.rows = small_rows, .n_rows = v->n, .dim = v->dim};
     struct al_str str = {bytes, h->layout.n_bytes};
+    struct al_str small_str = {small_bytes, h->layout.n_bytes};
     struct al_err err;
-    if (!bytes || !rows || al_index_hnsw()->load(str, &src, &mapped, &err) != AL_OK ||
+    if (!bytes || !rows || !small_bytes || !small_rows ||
+        al_index_hnsw()->load(small_str, &small_src, &small, &err) != AL_OK ||
+        al_index_hnsw()->load(str, &src, &mapped, &err) != AL_OK ||
         al_index_hnsw()->load(str, &src, &copied, &err) != AL_OK)
         return;
     printf("\nwhere codes, links and rows lie; %llu bytes copied",
            (unsigned long long)copied->ops->copy(copied, UINT64_MAX));
     struct variant variants[] = {
+        {.name = "all on small pages", .search = own_search, .u = small},
         {.name = "all in mapped files", .search = own_search, .u = mapped},
         {.name = "codes and links copied, rows mapped", .search = own_search, .u = copied},
         {.name = "all on large pages",
@@ -349,6 +368,9 @@ static void table_memory(const struct al_index *built, const struct al_vectors *
          .u = (struct al_index *)(uintptr_t)built},
     };
     table_search(variants, AL_ARRAY_LEN(variants), v, o);
+    small->ops->destroy(small);
+    munmap(small_bytes, h->layout.n_bytes);
+    munmap(small_rows, row_bytes);
     mapped->ops->destroy(mapped);
     copied->ops->destroy(copied);
     munmap(bytes, h->layout.n_bytes);
