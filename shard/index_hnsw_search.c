@@ -220,6 +220,19 @@ static inline uint32_t next_of(const struct al_hnsw_scratch *s, uint32_t at)
     return at;
 }
 
+/* The links of the next two rows to expand: those of the second often are the next but one, and on
+ * their way for a whole step. */
+static inline void fetch_next_links(const struct al_hnsw_view *v, const struct al_hnsw_scratch *s,
+                                    uint32_t at)
+{
+    if (at >= s->n_pool)
+        return;
+    fetch_links(v, row_of(s->pool[at]));
+    at = next_of(s, at + 1);
+    if (at < s->n_pool)
+        fetch_links(v, row_of(s->pool[at]));
+}
+
 /* Put what todo measured into the pool; returns the first place that changed, at most `at`. */
 static inline uint32_t offer(struct al_hnsw_scratch *s, uint32_t n, uint32_t ef, uint32_t at)
 {
@@ -244,8 +257,7 @@ void al_hnsw_beam(const struct al_hnsw *h, const struct al_hnsw_view *v, struct 
         uint32_t n = gather(v, s, row, 0);
         measure(h, v, s, n);
         at = next_of(s, offer(s, n, ef, at + 1));
-        if (at < s->n_pool)
-            fetch_links(v, row_of(s->pool[at]));
+        fetch_next_links(v, s, at);
     }
 }
 
