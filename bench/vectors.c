@@ -268,7 +268,7 @@ static void filter_row(const struct al_index *ix, const struct al_vectors *v, ui
             struct al_index_query q = {.vector = v->queries + (size_t)i * v->dim,
                                        .k = k,
                                        .allowed = allowed,
-                                       .n_allowed = n_allowed,
+                                       .n_allowed = allowed ? n_allowed : 0,
                                        .ret_work = &work};
             if (ix->ops->search(ix, &q, found, scores, &n, &err) != AL_OK || round > 0)
                 continue;
@@ -294,6 +294,11 @@ static void table_filters(const struct al_index *ix, struct al_vectors *v, const
     printf("\nfilters, k %u, default ef\n\n| filter | allowed | recall | us | missing | scan / "
            "through / hop / rescued |\n| --- | --- | --- | --- | --- | --- |\n",
            o->k);
+    struct al_err ignored;
+    if (al_vectors_truth(v, NULL, o->k, &ignored) == AL_OK) {
+        printf("| none | 100 %% |");
+        filter_row(ix, v, o->k, NULL, v->n);
+    }
     for (int topic = 0; topic < 2; topic++)
         for (size_t i = 0; allowed && i < AL_ARRAY_LEN(parts); i++) {
             struct al_err err;

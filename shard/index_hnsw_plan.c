@@ -4,18 +4,17 @@
  * with a budget, because a filter that goes against the query (a topic) makes it walk for ever;
  * then over the allowed rows only, if they are a good part; the scan again as last resort, also
  * when fewer than min(k, allowed) were found. */
-#include <math.h>
 #include <string.h>
 
 #include "dot.h"
 #include "index_hnsw.h"
 
-#define SCAN_SQRT 40.0 /* scan up to this many times the root of all rows */
-#define SCAN_BEAM 32u  /* or times the beam */
-#define BEAM_COST 16u  /* distances for a place in the beam, about, without a filter */
-#define BUDGET 4u      /* times that, and the inverse of the part allowed */
-#define HOP_PART 5u    /* walk over allowed rows when they are one in so many at least */
-#define FETCH_ROWS 8u  /* rows fetched ahead of their scores */
+#define SCAN_AREA 25u /* scan when allowed^2 is at most this times beam times rows */
+#define SCAN_BEAM 32u /* or times the beam */
+#define BEAM_COST 16u /* distances for a place in the beam, about, without a filter */
+#define BUDGET 4u     /* times that, and the inverse of the part allowed */
+#define HOP_PART 5u   /* walk over allowed rows when they are one in so many at least */
+#define FETCH_ROWS 8u /* rows fetched ahead of their scores */
 
 struct search {
     struct al_hnsw *h;
@@ -49,10 +48,13 @@ static uint32_t depth_of(uint32_t k, bool filtered)
     return depth < k ? k : (uint32_t)depth;
 }
 
+/* A walk under a filter looks at about ten rows a place in the beam for every allowed one among
+ * all, here and there, which costs twice what a scan's do. */
 static bool is_for_scan(const struct search *a)
 {
-    double n = (double)a->n_allowed;
-    return n <= SCAN_SQRT * sqrt((double)a->h->base.n_rows) || n <= (double)SCAN_BEAM * a->ef;
+    uint64_t n = a->n_allowed; /* at most 2^30, so that its square fits */
+    return n * n <= (uint64_t)SCAN_AREA * a->ef * a->h->base.n_rows ||
+           n <= (uint64_t)SCAN_BEAM * a->ef;
 }
 
 static void enter(struct search *a)

@@ -337,8 +337,8 @@ enum al_code al_hnsw_walk_through(const struct al_hnsw *h, const struct al_hnsw_
             if (is_allowed(f->allowed, s->todo[i]))
                 (void)insert(s, f->ef, seen);
         }
-        if (s->n_heap > 0)
-            fetch_links(v, row_of(s->heap[0]));
+        for (size_t i = 0; i < 3 && i < s->n_heap; i++) /* the next, and the next but one */
+            fetch_links(v, row_of(s->heap[i]));
     }
     return AL_OK;
 }
@@ -396,8 +396,7 @@ bool al_hnsw_walk_hop(const struct al_hnsw *h, const struct al_hnsw_view *v,
         uint32_t n = gather_hop(v, s, row, f->allowed);
         measure(h, v, s, n);
         at = next_of(s, offer(s, n, f->ef, at + 1));
-        if (at < s->n_pool)
-            fetch_links(v, row_of(s->pool[at]));
+        fetch_next_links(v, s, at);
     }
     bool done = at >= s->n_pool;
     drop_others(s, f->allowed);
