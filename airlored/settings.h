@@ -54,6 +54,8 @@ struct al_settings {
     uint64_t shard_seal_rows;
     uint64_t shard_merge_factor;
     uint64_t shard_scan_rows;
+    uint64_t shard_index_threads;
+    uint64_t shard_huge_copy_bytes;
     uint64_t shard_min_free_bytes;
     uint64_t shard_write_id_ttl_ms;
     /* worked out by load */

@@ -74,6 +74,8 @@ static enum al_code open_member(const struct al_shard_set_options *opt, struct a
                                  .seal_rows = (uint32_t)s->shard_seal_rows,
                                  .merge_factor = (uint32_t)s->shard_merge_factor,
                                  .scan_rows_max = (uint32_t)s->shard_scan_rows,
+                                 .index_threads = (uint32_t)s->shard_index_threads,
+                                 .huge_copy_bytes = s->shard_huge_copy_bytes,
                                  .min_free_bytes = s->shard_min_free_bytes,
                                  .write_id_ttl_ms = s->shard_write_id_ttl_ms,
                                  .must_exist = set->had_shards,

@@ -88,7 +88,7 @@ static enum al_code wrap(struct al_shim_graph *graph, const struct al_index_sour
         al_shim_destroy(graph);
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "index: out of memory");
     }
-    *h = (struct hnsw){{&hnsw_ops, src->dim, src->n_rows}, graph, src->mem};
+    *h = (struct hnsw){{&hnsw_ops, src->dim, src->n_rows, false}, graph, src->mem};
     *ret = &h->base;
     return AL_OK;
 }

@@ -84,7 +84,7 @@ static enum al_code flat_build(const struct al_index_source *src, struct al_inde
     struct flat *f = al_mem_zalloc(src->mem, sizeof *f);
     if (!f)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "index: out of memory");
-    *f = (struct flat){{&flat_ops, src->dim, src->n_rows}, src->rows, src->mem};
+    *f = (struct flat){{&flat_ops, src->dim, src->n_rows, true}, src->rows, src->mem};
     *ret = &f->base;
     return AL_OK;
 }

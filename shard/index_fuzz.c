@@ -1,4 +1,5 @@
-/* Any bytes as a saved vector index, and a good one with any edits: refused or safe to search. */
+/* Any bytes as a saved vector index, and a good one with any edits: refused or safe to search, and
+ * no row twice. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,27 +13,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static float rows[N * DIM];
 static const struct al_index_source source = {.rows = rows, .n_rows = N, .dim = DIM};
-static struct al_buf good;
-static const struct al_index_factory *factory;
+/* The back ends whose bytes say anything, each with good ones. */
+static struct {
+    const char *name;
+    const struct al_index_factory *factory;
+    struct al_buf good;
+} ends[] = {{.name = "hnsw8"}, {.name = "hnsw"}};
 
-static void make_good(void)
+static void make_good(const struct al_index_factory *factory, struct al_buf *good)
 {
     struct al_index *ix = NULL;
     struct al_err err;
-#ifdef AL_NO_FAISS
-    factory = al_index_flat();
-#else
-    factory = al_index_faiss();
-#endif
     for (uint32_t i = 0; i < N * DIM; i++)
         rows[i] = (float)(i * 2654435761u >> 20) / 4096.0f - 0.5f;
-    al_buf_init(&good, NULL, 0);
+    al_buf_init(good, NULL, 0);
     AL_ASSERT(factory->build(&source, &ix, &err) == AL_OK);
-    AL_ASSERT(ix->ops->save(ix, &good, &err) == AL_OK);
+    AL_ASSERT(ix->ops->save(ix, good, &err) == AL_OK);
     ix->ops->destroy(ix);
 }
 
-static void try_load(const char *p, size_t n)
+static void try_load(const struct al_index_factory *factory, const char *p, size_t n)
 {
     struct al_index *ix = NULL;
     struct al_err err = {0};
@@ -45,26 +45,41 @@ static void try_load(const char *p, size_t n)
     if (code != AL_OK)
         return;
     memset(allowed, 0x5a, sizeof allowed);
-    struct al_index_query q = {rows, K, 0, allowed};
+    struct al_index_query q = {.vector = rows, .k = K, .allowed = allowed};
     AL_ASSERT(ix->ops->search(ix, &q, found, scores, &n_found, &err) == AL_OK);
-    for (uint32_t i = 0; i < n_found; i++)
+    for (uint32_t i = 0; i < n_found; i++) {
         AL_ASSERT(found[i] < N && (allowed[found[i] / 8] >> found[i] % 8 & 1));
+        for (uint32_t k = 0; k < i; k++)
+            AL_ASSERT(found[k] != found[i]);
+    }
     ix->ops->destroy(ix);
+}
+
+static void try_end(size_t end, const uint8_t *data, size_t size)
+{
+    const struct al_buf *good = &ends[end].good;
+    char *copy = malloc(good->n + size + 1);
+    AL_ASSERT(copy != NULL);
+    if (size)
+        memcpy(copy, data, size);
+    try_load(ends[end].factory, copy, size);
+    memcpy(copy, good->p, good->n);
+    for (size_t i = 0; i + 3 <= size; i += 3) /* edits: place, value */
+        copy[((size_t)data[i] << 8 | data[i + 1]) % good->n] = (char)data[i + 2];
+    try_load(ends[end].factory, copy, good->n);
+    free(copy);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (!good.p)
-        make_good();
-    char *copy = malloc(good.n + size + 1);
-    AL_ASSERT(copy != NULL);
-    if (size)
-        memcpy(copy, data, size);
-    try_load(copy, size);
-    memcpy(copy, good.p, good.n);
-    for (size_t i = 0; i + 3 <= size; i += 3) /* edits: place, value */
-        copy[((size_t)data[i] << 8 | data[i + 1]) % good.n] = (char)data[i + 2];
-    try_load(copy, good.n);
-    free(copy);
+    for (size_t i = 0; i < AL_ARRAY_LEN(ends); i++) {
+        if (!ends[i].factory) {
+            ends[i].factory = al_index_named(ends[i].name);
+            if (!ends[i].factory) /* built without FAISS */
+                continue;
+            make_good(ends[i].factory, &ends[i].good);
+        }
+        try_end(i, data, size);
+    }
     return 0;
 }

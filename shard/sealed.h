@@ -109,8 +109,9 @@ struct al_sealed_options {
     const char *dir;
     struct al_str embedder_id;
     uint32_t dim;
-    uint32_t scan_rows_max; /* no graph for so few vectors */
-    const struct al_index_factory *index;
+    uint32_t scan_rows_max;               /* no graph for so few vectors */
+    const struct al_index_factory *index; /* of new files */
+    uint32_t index_threads;               /* to build a graph with; 0: 1 */
     struct al_mem *mem;
     struct al_disk *disk;
     bool (*cancel)(void *u); /* of building; may be NULL */

@@ -229,11 +229,12 @@ static enum al_code settle_vectors(struct al_sealed *s, const struct al_sealed_o
     }
     struct al_str graph = {section(s, AL_SECTION_GRAPH),
                            s->footer.sections[AL_SECTION_GRAPH].bytes};
-    if (graph.n == 0 || strcmp(s->footer.index_name, opt->index->name) != 0)
+    const struct al_index_factory *index = al_index_named(s->footer.index_name);
+    if (graph.n == 0 || !index) /* one that this build does not have: scan until the next merge */
         return AL_OK;
     struct al_index_source src = {
         .rows = s->seg.vectors, .n_rows = s->seg.n_vecs, .dim = opt->dim, .mem = s->seg.mem};
-    AL_TRY_CTX(err, opt->index->load(graph, &src, &s->index, err), "segment");
+    AL_TRY_CTX(err, index->load(graph, &src, &s->index, err), "segment");
     s->seg.index = s->index;
     return AL_OK;
 }

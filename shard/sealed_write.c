@@ -363,6 +363,7 @@ static enum al_code build_graph(struct writer *w, const char *path, struct al_bu
                 .mem = w->mem,
                 .cancel = w->opt->cancel,
                 .cancel_u = w->opt->cancel_u,
+                .n_threads = w->opt->index_threads,
             },
             &ix, w->err);
     if (code == AL_OK)

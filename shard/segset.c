@@ -6,7 +6,7 @@
 #include "manifest.h"
 #include "segset_impl.h"
 
-#define SCAN_ROWS_DEFAULT 10000u
+#define SCAN_ROWS_DEFAULT 2000u
 
 static enum al_code out_of_memory(struct al_err *err)
 {
@@ -20,6 +20,7 @@ struct al_sealed_options al_segset_sealed_options(const struct al_segset *g)
         .embedder_id = al_str_c(g->embedder_id),
         .dim = g->dim,
         .scan_rows_max = g->scan_rows_max,
+        .index_threads = g->index_threads,
         .index = g->index,
         .mem = g->mem,
         .disk = g->disk,
@@ -119,13 +120,9 @@ enum al_code al_segset_create(const struct al_segset_options *opt, struct al_seg
     g->disk = opt->disk ? opt->disk : al_disk_system();
     g->clock = opt->clock ? opt->clock : al_clock_system();
     g->log = opt->log;
-    g->index = opt->index;
-#ifndef AL_NO_FAISS
-    if (!g->index)
-        g->index = al_index_faiss();
-#endif
-    g->index = g->index ? g->index : al_index_flat();
+    g->index = opt->index ? opt->index : al_index_hnsw();
     g->dim = opt->dim;
+    g->index_threads = opt->index_threads;
     g->scan_rows_max = opt->scan_rows_max ? opt->scan_rows_max : SCAN_ROWS_DEFAULT;
     pthread_rwlockattr_t attr;
     pthread_rwlockattr_init(&attr);

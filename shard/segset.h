@@ -27,7 +27,8 @@ struct al_segset_options {
     uint32_t dim;
     const char *embedder_id;
     uint32_t scan_rows_max;
-    const struct al_index_factory *index; /* NULL: FAISS */
+    uint32_t index_threads;               /* to build a graph with; 0: 1 */
+    const struct al_index_factory *index; /* of new segments; NULL: al_index_hnsw */
     struct al_mem *mem;
     struct al_disk *disk;
     struct al_clock *clock;
@@ -143,6 +144,10 @@ AL_NODISCARD enum al_code al_segset_score(struct al_segset *g, const struct al_l
 AL_NODISCARD enum al_code al_segset_explain(struct al_segset *g, const struct al_leg_query *q,
                                             uint64_t docno, uint32_t chunk, struct al_arena *a,
                                             struct al_term_part **ret, struct al_err *err);
+
+/* Copy graphs to memory with large pages, max_bytes of them at most, the largest segments first.
+ * For the background thread. Returns the bytes held so. */
+uint64_t al_segset_copy_graphs(struct al_segset *g, uint64_t max_bytes);
 
 struct al_segset_status {
     uint64_t n_docs;

@@ -22,20 +22,11 @@ static int teardown(void **state)
     return 0;
 }
 
-static const struct al_index_factory *some_index(void)
-{
-#ifdef AL_NO_FAISS
-    return al_index_flat();
-#else
-    return al_index_faiss();
-#endif
-}
-
 static struct al_segset_options with_graph(void)
 {
     struct al_segset_options opt = fix_options(&f);
     opt.scan_rows_max = 1; /* a graph in every file */
-    opt.index = some_index();
+    opt.index = al_index_hnsw();
     return opt;
 }
 
@@ -108,7 +99,7 @@ static enum al_code load(const struct al_segset_options *opt, const struct saved
 static void check_cuts(const struct saved *s)
 {
     struct al_sealed_options opt = {
-        .dim = FIX_DIM, .embedder_id = AL_STR("static-256"), .index = some_index()};
+        .dim = FIX_DIM, .embedder_id = AL_STR("static-256"), .index = al_index_hnsw()};
     uint8_t *bytes = aligned_alloc(64, s->bytes.n);
     assert_non_null(bytes);
     for (size_t cut = 0; cut < s->bytes.n; cut += cut % 64 == 0 ? 1 : 21) {
@@ -181,7 +172,7 @@ static void test_forged_files_do_no_harm(void **state)
                                     .embedder_id = AL_STR("static-256"),
                                     .dim = FIX_DIM,
                                     .scan_rows_max = 1,
-                                    .index = some_index(),
+                                    .index = al_index_hnsw(),
                                     .disk = al_disk_system()};
     uint8_t *bytes = aligned_alloc(64, s.bytes.n);
     assert_non_null(bytes);
@@ -215,7 +206,7 @@ static void test_newer_format_is_refused_by_name(void **state)
     struct al_err e = {0};
     struct al_sealed *sealed = NULL;
     struct al_sealed_options opt = {
-        .dim = FIX_DIM, .embedder_id = AL_STR("static-256"), .index = some_index()};
+        .dim = FIX_DIM, .embedder_id = AL_STR("static-256"), .index = al_index_hnsw()};
     save(&s);
     uint8_t *bytes = aligned_alloc(64, s.bytes.n);
     assert_non_null(bytes);

@@ -48,6 +48,7 @@ struct al_segset {
     char *embedder_id;
     uint32_t dim;
     uint32_t scan_rows_max;
+    uint32_t index_threads;
     pthread_rwlock_t lock;
     struct al_view *view;    /* guarded by lock */
     struct al_built *builds; /* guarded by lock */

@@ -192,6 +192,48 @@ bool al_segset_pick_merge(const struct al_segset *g, uint32_t merge_factor, uint
     return found;
 }
 
+/* ---- memory of graphs ---- */
+
+/* The segment that comes after `before` (NULL: the first) by falling number of vectors. */
+static struct al_sealed *next_largest(const struct al_view *v, const struct al_sealed *before)
+{
+    struct al_sealed *best = NULL;
+    size_t best_at = 0;
+    size_t before_at = v->n_sealed;
+    for (size_t i = 0; i < v->n_sealed; i++)
+        if (v->sealed[i] == before)
+            before_at = i;
+    for (size_t i = 0; i < v->n_sealed; i++) {
+        struct al_sealed *s = v->sealed[i];
+        bool after = !before || s->seg.n_vecs < before->seg.n_vecs ||
+                     (s->seg.n_vecs == before->seg.n_vecs && i > before_at);
+        if (after && (!best || s->seg.n_vecs > v->sealed[best_at]->seg.n_vecs)) {
+            best = s;
+            best_at = i;
+        }
+    }
+    return best;
+}
+
+/* Bytes copied of it, now or before. */
+static uint64_t copy_graph(struct al_sealed *s, uint64_t max_bytes)
+{
+    return s->index && s->index->ops->copy ? s->index->ops->copy(s->index, max_bytes) : 0;
+}
+
+uint64_t al_segset_copy_graphs(struct al_segset *g, uint64_t max_bytes)
+{
+    struct al_view *v = al_view_ref(g);
+    uint64_t held = 0;
+    for (size_t i = 0; i < v->n_sealed; i++)
+        held += copy_graph(v->sealed[i], 0);
+    for (struct al_sealed *s = next_largest(v, NULL); s; s = next_largest(v, s))
+        if (held < max_bytes && copy_graph(s, 0) == 0)
+            held += copy_graph(s, max_bytes - held);
+    al_view_unref(v);
+    return held;
+}
+
 /* ---- verification ---- */
 
 static void problem(struct al_buf *b, const struct al_doc *d, const char *what)

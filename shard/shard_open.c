@@ -8,7 +8,7 @@
 
 #define SEAL_ROWS 10000u
 #define MERGE_FACTOR 8u
-#define SCAN_ROWS 10000u
+#define SCAN_ROWS 2000u
 #define MIN_FREE_BYTES (256ull << 20)
 #define WRITE_ID_TTL_MS (24ull * 3600 * 1000)
 #define REOPEN_AFTER_MS 1000u
@@ -319,6 +319,7 @@ static enum al_code create_segset(struct al_shard *s, struct al_err *err)
                                   .dim = s->opt.dim,
                                   .embedder_id = s->embedder_id,
                                   .scan_rows_max = s->opt.scan_rows_max,
+                                  .index_threads = s->opt.index_threads,
                                   .index = s->opt.index,
                                   .mem = s->opt.mem,
                                   .disk = s->opt.disk,
@@ -381,6 +382,7 @@ static enum al_code start_threads(struct al_shard *s, struct al_err *err)
     s->has_applier = true;
     if (!s->opt.background)
         return AL_OK;
+    s->upkeep_wanted = true; /* what was loaded may want merging, and graphs large pages */
     AL_TRY(al_thread_start("al-upkeep", al_shard_upkeeper, s, &s->upkeeper, err));
     s->has_upkeep = true;
     return AL_OK;

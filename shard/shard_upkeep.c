@@ -373,6 +373,8 @@ static bool run_upkeep(struct al_shard *s)
         code = seal(s, &src, &e);
     if (code == AL_OK)
         code = merge(s, &src, &e);
+    if (s->opt.huge_copy_bytes)
+        (void)al_segset_copy_graphs(s->segs, s->opt.huge_copy_bytes);
     pthread_mutex_unlock(&s->upkeep_lock);
     if (code != AL_OK && code != AL_CANCELLED)
         al_log_err(s->opt.log, AL_LOG_ERROR, "shard.upkeep.failed", &e);

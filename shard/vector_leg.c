@@ -1,5 +1,5 @@
-/* The vector leg in one segment: the graph when many rows are allowed, else, and when the graph
- * comes short, a scan. */
+/* The vector leg in one segment: its index, or a scan of the rows where it has none, the caller
+ * wants it exact, or the index comes short. */
 #include <math.h>
 #include <string.h>
 
@@ -48,13 +48,13 @@ static enum al_code scan(const struct al_scope *s, const struct al_part *p,
     return AL_OK;
 }
 
-/* Whether so few rows are allowed that looking at each is cheaper than the graph, or the caller
- * wants it exact. */
-static bool is_scan(const struct al_scope *s, const struct al_part *p, const struct al_leg_query *q)
+/* Whether so few rows are allowed that looking at each is cheaper than the graph; our own index
+ * decides that by itself. */
+static bool is_few(const struct al_scope *s, const struct al_part *p)
 {
     uint64_t n = p->n_allowed_vecs;
-    return q->exact || !p->seg->index || n <= s->set->scan_rows_max ||
-           (double)n <= 40.0 * sqrt((double)p->n_vecs);
+    return !p->seg->index->plans &&
+           (n <= s->set->scan_rows_max || (double)n <= 40.0 * sqrt((double)p->n_vecs));
 }
 
 /* Allowed vectors as the index port takes them; NULL in *ret when all are. */
@@ -80,7 +80,7 @@ enum al_code al_vector_search(const struct al_scope *s, const struct al_part *p,
 {
     if (p->n_allowed_vecs == 0)
         return AL_OK;
-    if (is_scan(s, p, q))
+    if (q->exact || !p->seg->index || is_few(s, p))
         return scan(s, p, q, best, err);
     uint64_t *bits;
     AL_TRY(bitmap_of(s, p, &bits, err));
@@ -88,7 +88,11 @@ enum al_code al_vector_search(const struct al_scope *s, const struct al_part *p,
     float *scores = al_arena_array(s->arena, q->depth, sizeof *scores);
     if (!rows || !scores)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "search: memory limit of the request");
-    struct al_index_query iq = {q->vector, q->depth, q->ef, (const uint8_t *)bits};
+    struct al_index_query iq = {.vector = q->vector,
+                                .k = q->depth,
+                                .ef = q->ef,
+                                .allowed = (const uint8_t *)bits,
+                                .n_allowed = bits ? p->n_allowed_vecs : 0};
     uint32_t n = 0;
     AL_TRY(p->seg->index->ops->search(p->seg->index, &iq, rows, scores, &n, err));
     if (n < q->depth && n < p->n_allowed_vecs)

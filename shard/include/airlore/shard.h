@@ -43,16 +43,18 @@ struct al_shard_options {
                                 vector leg until re-embedded */
     uint16_t slot_first;     /* the slots that live here, inclusive */
     uint16_t slot_last;
-    uint32_t seal_rows;    /* the growing segment is sealed at this many chunks; 0: 10,000 */
-    uint32_t merge_factor; /* so many sealed segments of like size become one; 0: 8 */
-    uint32_t
-        scan_rows_max; /* segments up to this many allowed rows are scanned exactly; 0: 10,000 */
+    uint32_t seal_rows;       /* the growing segment is sealed at this many chunks; 0: 10,000 */
+    uint32_t merge_factor;    /* so many sealed segments of like size become one; 0: 8 */
+    uint32_t scan_rows_max;   /* sealed segments up to this many vectors get no graph: they are
+                                 scanned exactly; 0: 2,000 */
+    uint32_t index_threads;   /* to build a graph with; 0: 1 */
+    uint64_t huge_copy_bytes; /* of graphs copied to memory with large pages; 0: none */
     uint64_t min_free_bytes;  /* writes are refused below; 0: 256 MiB */
     uint64_t write_id_ttl_ms; /* 0: 24 h */
     bool must_exist; /* it was opened before: a missing store is a loss, not a first start */
     bool background; /* seal and merge by own threads; false: only al_shard_compact does (tests) */
     const struct al_store_factory *store; /* NULL: RocksDB */
-    const struct al_index_factory *index; /* NULL: FAISS */
+    const struct al_index_factory *index; /* NULL: al_index_hnsw */
     struct al_mem *mem;                   /* all ports borrowed; NULL: the system's */
     struct al_disk *disk;
     struct al_clock *clock;
