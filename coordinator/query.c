@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "fuse.h"
-#include "relevance.h"
+#include "airlore/relevance.h"
 
 #define WEIGHT_DEFAULT 0.4
 #define DEPTH_MIN 100u
@@ -24,6 +24,7 @@ struct run {
     struct al_str *terms; /* distinct, in order of first occurrence */
     uint32_t *counts;
     double *idf;
+    uint64_t *df;
     double idf_max; /* of a term that no chunk has */
     size_t n_terms;
     size_t cap_terms;
@@ -36,6 +37,8 @@ struct run {
     uint32_t vector_depth;
     double text_max; /* of all candidates */
     double vector_max;
+    double text_mid; /* of the middle one of each leg */
+    double vector_mid;
     struct al_arena scratch; /* of one candidate: whole documents pass through it */
     bool leg_full;           /* some leg gave all it was asked for: deeper may give more */
 };
@@ -140,9 +143,9 @@ static enum al_code statistics(struct run *r)
 {
     uint64_t n_chunks = 0;
     uint64_t n_terms = 0;
-    uint64_t *df = al_arena_array(r->a, r->n_terms + 1, sizeof *df);
     float *weights = al_arena_array(r->a, r->n_terms + 1, sizeof *weights);
-    if (!df || !weights)
+    r->df = al_arena_array(r->a, r->n_terms + 1, sizeof *r->df);
+    if (!r->df || !weights)
         return no_memory(r->err);
     for (size_t s = 0; s < r->ctx->router->n_shards; s++) {
         struct al_shard_port *p = r->ctx->router->shards[s];
@@ -152,12 +155,12 @@ static enum al_code statistics(struct run *r)
         n_chunks += st.n_chunks;
         n_terms += st.n_terms;
         for (size_t i = 0; i < r->n_terms; i++)
-            df[i] += st.df[i];
+            r->df[i] += st.df[i];
     }
     double n = (double)n_chunks;
     r->idf_max = log(1 + (n + 0.5) / 0.5);
     for (size_t i = 0; i < r->n_terms; i++) {
-        double d = (double)df[i];
+        double d = (double)r->df[i];
         r->idf[i] = log(1 + (n - d + 0.5) / (d + 0.5));
         weights[i] = (float)(r->idf[i] * r->counts[i]);
     }
@@ -375,6 +378,8 @@ static enum al_code rank(struct run *r, size_t want, size_t *ret_n)
     r->leg.depth = r->text_depth > r->vector_depth ? r->text_depth : r->vector_depth;
     struct legs l = {0};
     AL_TRY(gather(r, &l));
+    r->text_mid = l.n_text ? (double)l.text[l.n_text / 2].cand->text_score : 0;
+    r->vector_mid = l.n_vector ? (double)l.vector[l.n_vector / 2].cand->vector_score : 0;
     AL_TRY(unite(r, &l));
     AL_TRY(fetch_scores(r));
     al_fuse(r->fused, r->n_fused, r->q->mode, r->q->fusion ? r->q->fusion : AL_FUSION_MIN_MAX,
@@ -434,6 +439,31 @@ static enum al_code explain_terms(struct run *r, const struct al_fused *f, struc
     return AL_OK;
 }
 
+#define THREAD_ANSWER "\nAnswer:\n"
+
+/* What may be cited. A thread's question is no answer, and a thread without answers has none: then
+ * it is "". When the chunk lies before the answers, the first chunk that has some of them speaks. */
+static enum al_code keep_answer(struct run *r, const struct al_doc *d, struct al_hit *h)
+{
+    h->answer = h->text;
+    h->answer_chunk = h->chunk;
+    if (!al_str_is(d->kind, "thread"))
+        return AL_OK;
+    h->answer = AL_STR("");
+    size_t at = al_str_find(d->body, AL_STR(THREAD_ANSWER), 0);
+    if (at == SIZE_MAX)
+        return AL_OK;
+    at += strlen(THREAD_ANSWER);
+    while (h->answer_chunk < d->n_chunks && d->chunks[h->answer_chunk].end <= at)
+        h->answer_chunk++;
+    if (h->answer_chunk >= d->n_chunks)
+        return AL_OK;
+    const struct al_chunk *c = &d->chunks[h->answer_chunk];
+    size_t from = c->start > at ? c->start : at;
+    return al_arena_str(r->a, al_str_trim(al_str_sub(d->body, from, c->end - from)), &h->answer,
+                        r->err);
+}
+
 /* What the hit keeps of the document, from the scratch arena into the request's: its bodies
  * together may be larger than that. */
 static enum al_code keep_parts(struct run *r, struct al_doc *d, struct al_hit *h)
@@ -447,6 +477,7 @@ static enum al_code keep_parts(struct run *r, struct al_doc *d, struct al_hit *h
         AL_TRY(
             al_arena_str(r->a, al_str_sub(d->body, c->start, c->end - c->start), &h->text, r->err));
         AL_TRY(al_arena_str(r->a, c->heading, &h->heading, r->err));
+        AL_TRY(keep_answer(r, d, h));
     }
     *kept = *d;
     kept->body = AL_STR("");
@@ -490,6 +521,7 @@ static enum al_code make_hit(struct run *r, const struct al_fused *f, struct al_
     struct al_hit h = {.chunk = f->cand->chunk,
                        .text = AL_STR(""),
                        .heading = AL_STR(""),
+                       .answer = AL_STR(""),
                        .score = f->score,
                        .text_score = (double)f->cand->text_score,
                        .vector_score = (double)f->cand->vector_score,
@@ -539,6 +571,21 @@ static enum al_code collect(struct run *r, size_t n, struct al_analyzer *an,
     return AL_OK;
 }
 
+static struct al_query_result result_of(const struct run *r)
+{
+    return (struct al_query_result){
+        .text_max = r->text_max,
+        .vector_max = r->vector_max,
+        .text_mid = r->text_mid,
+        .vector_mid = r->vector_mid,
+        .vector_weight = weight_of(r->q),
+        .terms = r->terms,
+        .idf = r->idf,
+        .df = r->df,
+        .n_terms = r->n_terms,
+    };
+}
+
 /* Rank and collect, deeper and deeper until there are k hits or nothing more to find. */
 static enum al_code search(struct run *r, struct al_analyzer *an, struct al_query_result *res)
 {
@@ -552,10 +599,7 @@ static enum al_code search(struct run *r, struct al_analyzer *an, struct al_quer
         AL_TRY(rank(r, want, &n));
         bool deepest = r->text_depth >= DEPTH_MAX && r->vector_depth >= DEPTH_MAX;
         bool may_go_on = r->leg_full && !deepest;
-        *res = (struct al_query_result){.terms = r->terms, .n_terms = r->n_terms};
-        res->text_max = r->text_max;
-        res->vector_max = r->vector_max;
-        res->vector_weight = weight_of(r->q);
+        *res = result_of(r);
         if (n >= r->q->k || !may_go_on) /* else it is too few whatever the documents say */
             AL_TRY(collect(r, n, an, res));
         bool enough = res->n_hits >= r->q->k || (r->q->min_score > 0 && n >= r->q->k);
@@ -589,7 +633,7 @@ enum al_code al_query_run(const struct al_query_context *ctx, const struct al_qu
         .deadline_ns = q->deadline_ns,
     };
     AL_TRY(statistics(&r));
-    struct al_query_result res = {.terms = r.terms, .n_terms = r.n_terms};
+    struct al_query_result res = result_of(&r);
     if (!r.leg.vector && !r.leg.n_terms) {
         *ret = res;
         return AL_OK;

@@ -13,7 +13,7 @@
 #include "airlore/query.h"
 
 #define AL_ASK_SENTENCES_MAX 20u
-#define AL_ASK_RELEVANCE_DEFAULT 0.45
+#define AL_ASK_RELEVANCE_DEFAULT 0.5
 
 struct al_ask_options {
     struct al_query query; /* text is the question; k: how many documents are looked at (1 to 50) */
@@ -26,6 +26,15 @@ struct al_answer_sentence {
     uint32_t source; /* number of its source, from 1 */
 };
 
+/* What one hit says about the question; how likely it is answered at all is judged by these. */
+struct al_hit_evidence {
+    float *match;    /* of each term of the question, its best match in the hit, [0, 1] */
+    double soft;     /* soft coverage by all of the hit: idf-weighed mean of the matches, [0, 1] */
+    double title;    /* the same by its title and headings alone */
+    double window;   /* the same by the best three passages that follow each other */
+    double sentence; /* cosine of the best passage */
+};
+
 struct al_answer {
     struct al_str
         text; /* the sentences with their citations: "... [1] ... [2]"; when abstained: says so */
@@ -36,6 +45,12 @@ struct al_answer {
     const struct al_hit *
         *sources; /* cited ones, numbered from 1 in this order; the nearest ones when abstained */
     size_t n_sources;
+    struct al_query_result found;     /* what it was made of */
+    struct al_hit_evidence *evidence; /* of the first n_evidence hits found */
+    size_t n_evidence;
+    size_t n_terms; /* of found.terms that evidence is about */
+    const double *idf;   /* of them, 0 for words that questions are made of */
+    const bool *is_name; /* of them: written like a name */
 };
 
 /* Answer. *ret in the arena. Errors of al_query_run; QUERY_EMPTY. */

@@ -59,6 +59,9 @@ struct al_hit {
     const struct al_doc *doc; /* attributes, in the arena; body and chunks are left out */
     uint32_t chunk;           /* the best one */
     struct al_str text;       /* of that chunk */
+    struct al_str answer; /* what may be cited: text; of a thread the answers in that chunk, or in
+                             the first one that has some, "" when nobody has answered */
+    uint32_t answer_chunk; /* the chunk that it stands in */
     struct al_str heading;    /* above that chunk */
     double score;             /* fused in [0, 1] for hybrid; cosine or BM25 for a single leg */
     double relevance;         /* calibrated, in [0, 1] */
@@ -79,7 +82,11 @@ struct al_query_result {
     double text_max;  /* maxima that min-max fusion scaled by */
     double vector_max;
     double vector_weight; /* in use */
+    double text_mid;      /* the scores in the middle of each leg's candidates: what is usual */
+    double vector_mid;
     struct al_str *terms; /* of the query, for highlighting */
+    double *idf;          /* of each; idf_max for one that no chunk has */
+    uint64_t *df;         /* chunks that have it */
     size_t n_terms;
 };
 
