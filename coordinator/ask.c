@@ -1,14 +1,16 @@
 #include "airlore/ask.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "compose.h"
 #include "airlore/relevance.h"
 
 #define NEAREST_MAX 3u     /* shown when abstaining */
-#define HITS_JUDGED 8u     /* by which the question is found answerable or not */
-#define CHUNKS_A_DOCUMENT 2u /* on average, of those that are looked at */
+#define CHUNKS_A_DOCUMENT 6u /* looked for, on average */
+#define HITS_JUDGED 48u      /* at most; the others are not looked at */
+#define CHUNKS_KEPT 2u       /* for each document, on average */
 
 static enum al_code no_memory(struct al_err *err)
 {
@@ -39,22 +41,61 @@ static bool is_known(const struct al_query_result *res, const struct al_doc *d)
     return false;
 }
 
-/* Only what may be cited, of the first max documents: threads that nobody answered go. What is
- * cited of a thread is where its answers stand. */
-static void keep_citable(struct al_query_result *res, uint32_t max)
+/* Only what may be cited: threads that nobody answered go. What is cited of a thread is where its
+ * answers stand. */
+static void keep_citable(struct al_query_result *res)
 {
     size_t n = res->n_hits;
-    size_t n_docs = 0;
     res->n_hits = 0;
     for (size_t i = 0; i < n; i++) {
         struct al_hit h = res->hits[i];
         if (!h.answer.n)
             continue;
-        if (!is_known(res, h.doc) && n_docs++ == max)
-            return;
         h.chunk = h.answer_chunk;
         res->hits[res->n_hits++] = h;
     }
+}
+
+/* A hit and what it says, while they are put into another order. */
+struct judged {
+    struct al_hit hit;
+    struct al_hit_evidence evidence;
+    size_t place;
+};
+
+static int by_rank(const void *x, const void *y)
+{
+    const struct judged *a = x;
+    const struct judged *b = y;
+    if (a->evidence.rank != b->evidence.rank)
+        return a->evidence.rank > b->evidence.rank ? -1 : 1;
+    return a->place < b->place ? -1 : 1;
+}
+
+/* Into the order of what they say, and then only the first documents, and of each a few chunks. */
+static enum al_code order(struct al_answer *ans, uint32_t max, struct al_arena *a,
+                          struct al_err *err)
+{
+    struct al_query_result *res = &ans->found;
+    size_t n = ans->n_evidence;
+    struct judged *all = al_arena_array(a, n + 1, sizeof *all);
+    if (!all)
+        return no_memory(err);
+    for (size_t i = 0; i < n; i++)
+        all[i] = (struct judged){res->hits[i], ans->evidence[i], i};
+    qsort(all, n, sizeof *all, by_rank);
+    size_t n_docs = 0;
+    res->n_hits = 0;
+    for (size_t i = 0; i < n && res->n_hits < (size_t)max * CHUNKS_KEPT; i++) {
+        bool known = is_known(res, all[i].hit.doc);
+        if (!known && n_docs == max)
+            continue;
+        n_docs += !known;
+        ans->evidence[res->n_hits] = all[i].evidence;
+        res->hits[res->n_hits++] = all[i].hit;
+    }
+    ans->n_evidence = res->n_hits;
+    return AL_OK;
 }
 
 static enum al_code find(const struct al_query_context *ctx, const struct al_ask_options *opt,
@@ -82,7 +123,9 @@ static enum al_code answer(const struct al_query_context *ctx, const struct al_a
     ret->idf = al_evidence_idf(ev);
     ret->is_name = al_evidence_names(ev);
     AL_TRY(al_evidence_judge(ev, res, ret->n_evidence, ret->evidence, err));
-    ret->relevance = al_answerability(ret);
+    al_answerability_features(ret, ret->features); /* of the order in which they were found */
+    AL_TRY(order(ret, opt->query.k, a, err));
+    ret->relevance = ret->n_evidence ? al_answerability(ret->features) : 0;
     double threshold = isnan(opt->min_relevance) ? AL_ASK_RELEVANCE_DEFAULT : opt->min_relevance;
     return ret->relevance >= threshold ? al_compose(ctx, ev, opt, a, ret, err) : AL_OK;
 }
@@ -118,7 +161,7 @@ enum al_code al_ask(const struct al_query_context *ctx, const struct al_ask_opti
         return no_memory(err);
     if (nearest.n_hits)
         memcpy(nearest.hits, ans.found.hits, nearest.n_hits * sizeof *nearest.hits);
-    keep_citable(&ans.found, opt->query.k);
+    keep_citable(&ans.found);
     struct al_analyzer *an = NULL;
     AL_TRY(al_analyzer_acquire(&an, err));
     enum al_code c = answer(ctx, opt, an, a, &ans, err);

@@ -12,7 +12,7 @@
 #define ANSWER_BYTES_MAX 3500u
 #define SOFT_WEIGHT 0.6
 #define COSINE_WEIGHT 0.4
-#define CONTEXT_SHARE 0.6 /* what a match in the heading counts against one in the passage */
+#define CONTEXT_SHARE 0.85 /* what a match in the heading counts against one in the passage */
 #define KEEP_SHARE 0.6    /* of the best passage's score */
 #define HIT_SHARE 0.5     /* of a passage's score that rests on the score of its hit */
 #define NEIGHBOUR 0.3     /* weight of the better one of the passages beside it */
@@ -37,6 +37,7 @@ struct composing {
     struct al_arena *a;
     struct al_err *err;
     const struct al_query_result *res;
+    const struct al_hit_evidence *evidence; /* of all its hits */
     struct al_str question;
     const struct al_filter *version; /* asked for; NULL: none */
     struct piece *pieces;
@@ -58,6 +59,8 @@ static bool is_citable(enum al_passage_kind kind, struct al_str t)
         return false;
     if (kind == AL_PASSAGE_PROSE && t.n > PROSE_BYTES_MAX)
         return false;
+    if (kind == AL_PASSAGE_PROSE && t.p[t.n - 1] == ':')
+        return false; /* it only announces what follows; that brings it along */
     size_t words = 1;
     bool is_ascii = true;
     for (size_t i = 0; i < t.n; i++) {
@@ -87,10 +90,10 @@ static double version_share(const struct composing *s, const struct al_doc *d)
 }
 
 /* A passage of a lower hit must be better to be taken. */
-static double hit_share(const struct composing *s, const struct al_hit *hit)
+static double hit_share(const struct composing *s, size_t h)
 {
-    double best = s->res->hits[0].score;
-    double share = best > 0 && hit->score > 0 ? hit->score / best : 1;
+    double best = s->evidence[0].rank;
+    double share = best > 0 && s->evidence[h].rank > 0 ? s->evidence[h].rank / best : 1;
     return 1 - HIT_SHARE + HIT_SHARE * (share < 1 ? share : 1);
 }
 
@@ -163,7 +166,7 @@ static enum al_code split_hit(struct composing *s, size_t h)
     AL_TRY(al_passages(hit->answer, s->a, &found, &n, s->err));
     size_t n_terms = al_evidence_n_terms(s->ev) + 1;
     struct context c = {.hit = h,
-                        .share = hit_share(s, hit) * version_share(s, hit->doc),
+                        .share = hit_share(s, h) * version_share(s, hit->doc),
                         .heading = al_arena_array(s->a, n_terms, sizeof(float)),
                         .match = al_arena_array(s->a, n_terms, sizeof(float))};
     if (!c.heading || !c.match)
@@ -313,13 +316,14 @@ enum al_code al_compose(const struct al_query_context *ctx, struct al_evidence *
                           .a = a,
                           .err = err,
                           .res = &ans->found,
+                          .evidence = ans->evidence,
                           .question = opt->query.text};
     s.cap = s.res->n_hits * PASSAGES_A_HIT;
     s.pieces = al_arena_array(a, s.cap + 1, sizeof *s.pieces);
     if (!s.pieces)
         return no_memory(err);
     AL_TRY(find_version(&s));
-    for (size_t h = 0; h < s.res->n_hits; h++)
+    for (size_t h = 0; h < ans->n_evidence; h++)
         AL_TRY(split_hit(&s, h));
     size_t n = choose(&s, opt->sentences_max);
     return n ? write_answer(&s, n, ans) : AL_OK;

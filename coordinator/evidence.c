@@ -7,6 +7,11 @@
 
 #define WINDOW 3u       /* passages that are read together */
 #define COSINE_NONE 0.25 /* words that have nothing in common reach this */
+/* Weights of the order beside the fused score: docs/retrieval.md. */
+#define RANK_SOFT 0.5
+#define RANK_WINDOW 0.75
+#define RANK_TITLE 0.15
+#define RANK_COSINE 0.15
 #define WORDS_MAX 8192u /* remembered; later ones are compared each time anew */
 
 /* A word of a text and its cosine to each term's word. */
@@ -296,6 +301,9 @@ enum al_code al_evidence_judge(struct al_evidence *ev, const struct al_query_res
         AL_TRY(al_evidence_match(ev, hit->text, h->match, err));
         h->soft = al_evidence_soft(ev, h->match);
         AL_TRY(judge_passages(ev, hit->text, h, err));
+        h->rank = hit->score + RANK_SOFT * h->soft + RANK_WINDOW * h->window +
+                  RANK_TITLE * h->title +
+                  RANK_COSINE * (hit->vector_score > 0 ? hit->vector_score : 0);
     }
     return AL_OK;
 }

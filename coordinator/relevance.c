@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #define HITS_FIRST 5u
+#define HITS_NAMES 8u
 
 /* Sorted; stems as the analyzer makes them. */
 static const char *const FILLERS[] = {
@@ -67,7 +68,7 @@ static double missing_name(const struct al_answer *ans)
         if (!ans->is_name[t] || ans->idf[t] <= 0)
             continue;
         double found = 0;
-        for (size_t i = 0; i < ans->n_evidence; i++) {
+        for (size_t i = 0; i < ans->n_evidence && i < HITS_NAMES; i++) {
             double m = (double)ans->evidence[i].match[t];
             found = m > found ? m : found;
         }
@@ -90,15 +91,11 @@ void al_answerability_features(const struct al_answer *ans, double ret[AL_ANSWER
     ret[5] = r->vector_max - r->vector_mid;
 }
 
-double al_answerability(const struct al_answer *ans)
+double al_answerability(const double features[AL_ANSWERABILITY_FEATURES])
 {
-    static const double w[] = {3.41, 1.94, 2.42, -1.41, 1.71, 1.57};
-    double f[AL_ANSWERABILITY_FEATURES];
-    if (!ans->n_evidence)
-        return 0;
-    al_answerability_features(ans, f);
-    double z = -8.50;
+    static const double w[] = {3.44, 1.96, 2.31, -1.36, 1.49, 1.67};
+    double z = -8.42;
     for (size_t i = 0; i < AL_ANSWERABILITY_FEATURES; i++)
-        z += w[i] * f[i];
+        z += w[i] * features[i];
     return 1 / (1 + exp(-z));
 }

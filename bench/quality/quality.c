@@ -18,7 +18,6 @@
 #include "airlore/ask.h"
 #include "airlore/ingest.h"
 #include "airlore/query.h"
-#include "airlore/relevance.h"
 
 #define SPACE 20u
 #define SENTENCES 5u /* the default of a request */
@@ -155,10 +154,10 @@ static json_t *text_json(struct al_str s)
 static json_t *hit_json(const struct al_answer *ans, size_t i)
 {
     const struct al_hit *h = &ans->found.hits[i];
-    json_t *o = json_pack("{s:o, s:i, s:f, s:f, s:f, s:i, s:i, s:f}", "id", text_json(h->doc->id),
+    json_t *o = json_pack("{s:o, s:i, s:f, s:f, s:f, s:i, s:i, s:f, s:f}", "id", text_json(h->doc->id),
                           "chunk", (int)h->chunk, "coverage", h->coverage, "cosine",
                           h->vector_score, "text", h->text_score, "text_rank", (int)h->text_rank,
-                          "vector_rank", (int)h->vector_rank, "relevance", h->relevance);
+                          "vector_rank", (int)h->vector_rank, "relevance", h->relevance, "score", h->score);
     if (!o || i >= ans->n_evidence)
         return o;
     const struct al_hit_evidence *e = &ans->evidence[i];
@@ -170,6 +169,7 @@ static json_t *hit_json(const struct al_answer *ans, size_t i)
     json_object_set_new(o, "title", json_real(e->title));
     json_object_set_new(o, "window", json_real(e->window));
     json_object_set_new(o, "sentence", json_real(e->sentence));
+    json_object_set_new(o, "rank", json_real(e->rank));
     return o;
 }
 
@@ -189,11 +189,9 @@ static json_t *answer_json(const struct al_answer *ans)
     json_t *sources = json_array();
     for (size_t i = 0; i < ans->n_sources; i++)
         json_array_append_new(sources, text_json(ans->sources[i]->doc->id));
-    double f[AL_ANSWERABILITY_FEATURES];
-    al_answerability_features(ans, f);
     json_t *features = json_array();
     for (size_t i = 0; i < AL_ANSWERABILITY_FEATURES; i++)
-        json_array_append_new(features, json_real(f[i]));
+        json_array_append_new(features, json_real(ans->features[i]));
     return json_pack("{s:o, s:b, s:f, s:o, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:o}", "features", features, "abstained",
                      ans->abstained, "relevance", ans->relevance, "answer", text_json(ans->text),
                      "text_max", ans->found.text_max, "text_mid", ans->found.text_mid,

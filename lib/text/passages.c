@@ -25,6 +25,26 @@ static bool is_code(struct al_str t)
     return al_str_starts(t, AL_STR("```")) || al_str_starts(t, AL_STR("~~~"));
 }
 
+/* Behind the code that a text begins in the middle of: a fence without a language comes first and
+ * none of the later ones closes it. 0 when it begins outside of code. */
+static size_t open_code_end(struct al_str s)
+{
+    size_t n = 0;
+    size_t end = 0;
+    bool is_bare = false;
+    for (size_t i = 0; i < s.n;) {
+        const char *nl = memchr(s.p + i, '\n', s.n - i);
+        size_t next = nl ? (size_t)(nl - s.p) + 1 : s.n;
+        struct al_str line = al_str_trim(al_str_sub(s, i, next - i));
+        if (al_str_starts(line, AL_STR("```")) && n++ == 0) {
+            is_bare = line.n == 3;
+            end = next;
+        }
+        i = next;
+    }
+    return n % 2 == 1 && is_bare && end < s.n ? end : 0;
+}
+
 /* In a line that is set in by four blanks or more and that no item's text is: code of plain text. */
 static bool is_set_in(const struct cut *c, size_t i)
 {
@@ -145,7 +165,12 @@ enum al_code al_passages(struct al_str text, struct al_arena *a, struct al_passa
                          size_t *ret_n, struct al_err *err)
 {
     struct cut c = {.s = text};
-    AL_TRY(al_sentences(text, a, &c.spans, &c.n, err));
+    size_t skip = open_code_end(text);
+    AL_TRY(al_sentences(al_str_sub(text, skip, text.n - skip), a, &c.spans, &c.n, err));
+    for (size_t i = 0; i < c.n; i++) {
+        c.spans[i].start += (uint32_t)skip;
+        c.spans[i].end += (uint32_t)skip;
+    }
     /* at most one for each sentence and one for each run of several */
     c.out = al_arena_array(a, 2 * c.n + 1, sizeof *c.out);
     if (!c.out)

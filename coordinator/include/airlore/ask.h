@@ -12,8 +12,9 @@
 
 #include "airlore/query.h"
 
+#define AL_ANSWERABILITY_FEATURES 6u
 #define AL_ASK_SENTENCES_MAX 20u
-#define AL_ASK_RELEVANCE_DEFAULT 0.5
+#define AL_ASK_RELEVANCE_DEFAULT 0.6
 
 struct al_ask_options {
     struct al_query query; /* text is the question; k: how many documents are looked at (1 to 50) */
@@ -33,6 +34,7 @@ struct al_hit_evidence {
     double title;    /* the same by its title and headings alone */
     double window;   /* the same by the best three passages that follow each other */
     double sentence; /* cosine of the best passage */
+    double rank;     /* what the hits are ordered by: the fused score and the above */
 };
 
 struct al_answer {
@@ -45,7 +47,8 @@ struct al_answer {
     const struct al_hit *
         *sources; /* cited ones, numbered from 1 in this order; the nearest ones when abstained */
     size_t n_sources;
-    struct al_query_result found;     /* what it was made of */
+    double features[AL_ANSWERABILITY_FEATURES]; /* what relevance was judged by: relevance.h */
+    struct al_query_result found;               /* what it was made of */
     struct al_hit_evidence *evidence; /* of the first n_evidence hits found */
     size_t n_evidence;
     size_t n_terms; /* of found.terms that evidence is about */

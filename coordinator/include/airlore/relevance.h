@@ -22,17 +22,16 @@ bool al_relevance_is_filler(struct al_str term);
  * of the query. Gives [0, 1]. */
 double al_relevance(double coverage, double cosine, uint32_t n_terms);
 
-/* What the answerability of a question is judged by. Of the first five hits the best: soft coverage
+/* What the answerability of a question is judged by; ans->found in the order of finding, evidence and
+ * names are set. Of the first five hits the best: soft coverage
  * of the question, cosine of a single passage to it. Of the question: logarithm of the number of its
  * content words (a long question is never covered whole). How much the one of its names is missing
  * that the hits have least. How far the best hit stands out of the usual ones: of the text leg as a
  * share, of the vector leg as a difference of cosines. */
-#define AL_ANSWERABILITY_FEATURES 6u
 void al_answerability_features(const struct al_answer *ans, double ret[AL_ANSWERABILITY_FEATURES]);
 
 /* How likely the stored knowledge answers a question at all: a logistic model of these, fitted on
- * answerable questions against unanswerable ones (docs/retrieval.md). Gives [0, 1]; 0 without
- * hits. */
-double al_answerability(const struct al_answer *ans);
+ * answerable questions against unanswerable ones (docs/retrieval.md). Gives [0, 1]. */
+double al_answerability(const double features[AL_ANSWERABILITY_FEATURES]);
 
 #endif
