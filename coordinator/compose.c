@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "airlore/filter.h"
 #include "contradict.h"
+#include "fold.h"
 
 #define PASSAGES_A_HIT 96u
 #define PROSE_BYTES_MAX 700u
@@ -80,13 +80,7 @@ static double kind_share(enum al_passage_kind kind, struct al_str t)
 /* 1, or less when the document is for other versions than the one asked for. */
 static double version_share(const struct composing *s, const struct al_doc *d)
 {
-    if (!s->version || al_filter_match(s->version, d))
-        return 1;
-    for (size_t i = 0; i < d->n_meta; i++) {
-        if (al_str_is(d->meta[i].key, "airflow") && d->meta[i].value.n)
-            return OTHER_VERSION_SHARE;
-    }
-    return 1;
+    return al_version_fits(s->version, d) < 0 ? OTHER_VERSION_SHARE : 1;
 }
 
 /* A passage of a lower hit must be better to be taken. */
@@ -293,20 +287,6 @@ static enum al_code write_answer(struct composing *s, size_t n, struct al_answer
     return AL_OK;
 }
 
-static enum al_code find_version(struct composing *s)
-{
-    struct al_str v = al_asked_version(s->question);
-    if (!v.n)
-        return AL_OK;
-    char *text = al_arena_printf(s->a, "airflow = \"" AL_STR_FMT ".*\"", AL_STR_ARG(v));
-    if (!text)
-        return no_memory(s->err);
-    struct al_err bad; /* not a version after all: nothing is asked for */
-    if (al_filter_compile(al_str_c(text), s->a, &s->version, &bad) == AL_RESOURCE_EXHAUSTED)
-        return no_memory(s->err);
-    return AL_OK;
-}
-
 enum al_code al_compose(const struct al_query_context *ctx, struct al_evidence *ev,
                         const struct al_ask_options *opt, struct al_arena *a,
                         struct al_answer *ans, struct al_err *err)
@@ -322,7 +302,7 @@ enum al_code al_compose(const struct al_query_context *ctx, struct al_evidence *
     s.pieces = al_arena_array(a, s.cap + 1, sizeof *s.pieces);
     if (!s.pieces)
         return no_memory(err);
-    AL_TRY(find_version(&s));
+    AL_TRY(al_version_filter(s.question, a, &s.version, err));
     for (size_t h = 0; h < ans->n_evidence; h++)
         AL_TRY(split_hit(&s, h));
     size_t n = choose(&s, opt->sentences_max);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fold.h"
 #include "fuse.h"
 #include "airlore/relevance.h"
 
@@ -536,36 +537,26 @@ static enum al_code make_hit(struct run *r, const struct al_fused *f, struct al_
     return AL_OK;
 }
 
-/* The same content in two spaces (a document and its community copy) is shown once, the nearest
- * one: the higher-ranked of equal scores would be arbitrary, so the narrower visibility wins. */
-static bool is_copy(const struct al_query *q, const struct al_query_result *res,
-                    const struct al_hit *h)
-{
-    for (size_t i = 0; i < res->n_hits; i++) {
-        struct al_hit *x = &res->hits[i];
-        if (x->doc->space == h->doc->space || (q->all_chunks && x->chunk != h->chunk) ||
-            memcmp(x->doc->content_hash, h->doc->content_hash, sizeof h->doc->content_hash) != 0)
-            continue;
-        if (h->doc->visibility < x->doc->visibility)
-            *x = *h;
-        return true;
-    }
-    return false;
-}
-
 static enum al_code collect(struct run *r, size_t n, struct al_analyzer *an,
                             struct al_query_result *res)
 {
+    struct al_fold fold;
+    AL_TRY(al_fold_begin(r->ctx, r->q, r->a, &fold, r->err));
     res->hits = al_arena_array(r->a, r->q->k, sizeof *res->hits);
     if (!res->hits)
         return no_memory(r->err);
     for (size_t i = 0; i < n && res->n_hits < r->q->k; i++) {
         struct al_hit h;
         bool ok;
+        bool is_shown = false;
         AL_TRY(make_hit(r, &r->fused[i], an, &h, &ok));
-        if (ok && !is_copy(r->q, res, &h))
+        if (ok)
+            AL_TRY(al_fold_hit(&fold, res, &h, &is_shown, r->err));
+        if (ok && !is_shown)
             res->hits[res->n_hits++] = h;
     }
+    al_fold_ties(&fold, res);
+    AL_TRY(al_fold_stale(&fold, res, r->err));
     if (res->n_hits)
         res->relevance = res->hits[0].relevance;
     return AL_OK;

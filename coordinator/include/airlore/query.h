@@ -46,6 +46,7 @@ struct al_query {
     const uint32_t *spaces; /* what the credential may see */
     size_t n_spaces;
     uint64_t deadline_ns;
+    uint64_t now_ms; /* wall time, by which the age of a hit is told; 0: it is not */
 };
 
 struct al_explain_term {
@@ -73,6 +74,9 @@ struct al_hit {
     uint32_t vector_rank;
     struct al_explain_term *terms; /* when explain; best first */
     size_t n_terms;
+    const struct al_doc **also; /* near-duplicates that this hit stands for, at most 16 */
+    size_t n_also;
+    struct al_str stale; /* why it may be out of date; "" when nothing tells */
 };
 
 struct al_query_result {
