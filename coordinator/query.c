@@ -10,6 +10,7 @@
 
 #define WEIGHT_DEFAULT 0.4
 #define DEPTH_MIN 100u
+#define COSINE_USUAL 0.2
 #define DEPTH_MAX 10000u
 #define SNIPPET_DEFAULT 240u
 #define SCRATCH_LIMIT ((size_t)128 << 20)
@@ -373,14 +374,25 @@ static void find_maxima(struct run *r)
     }
 }
 
+/* The middle of each leg; with few candidates there is none: no words in common, and the cosine that
+ * texts about other things have. */
+static void find_usual(struct run *r, const struct legs *l)
+{
+    r->text_mid = 0;
+    r->vector_mid = COSINE_USUAL;
+    if (l->n_text >= DEPTH_MIN)
+        r->text_mid = (double)l->text[l->n_text / 2].cand->text_score;
+    if (l->n_vector >= DEPTH_MIN)
+        r->vector_mid = (double)l->vector[l->n_vector / 2].cand->vector_score;
+}
+
 /* Candidates at the present depths, fused and sorted; *ret_n of them are kept, at most want. */
 static enum al_code rank(struct run *r, size_t want, size_t *ret_n)
 {
     r->leg.depth = r->text_depth > r->vector_depth ? r->text_depth : r->vector_depth;
     struct legs l = {0};
     AL_TRY(gather(r, &l));
-    r->text_mid = l.n_text ? (double)l.text[l.n_text / 2].cand->text_score : 0;
-    r->vector_mid = l.n_vector ? (double)l.vector[l.n_vector / 2].cand->vector_score : 0;
+    find_usual(r, &l);
     AL_TRY(unite(r, &l));
     AL_TRY(fetch_scores(r));
     al_fuse(r->fused, r->n_fused, r->q->mode, r->q->fusion ? r->q->fusion : AL_FUSION_MIN_MAX,
