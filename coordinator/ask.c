@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compose.h"
 #include "airlore/relevance.h"
+#include "compose.h"
 
-#define NEAREST_MAX 3u     /* shown when abstaining */
+#define NEAREST_MAX 3u       /* shown when abstaining */
 #define CHUNKS_A_DOCUMENT 6u /* looked for, on average */
 #define HITS_JUDGED 48u      /* at most; the others are not looked at */
 #define CHUNKS_KEPT 2u       /* for each document, on average */
@@ -104,7 +104,7 @@ static enum al_code find(const struct al_query_context *ctx, const struct al_ask
     struct al_query q = opt->query;
     q.all_chunks = true;
     q.k = opt->query.k > AL_QUERY_K_MAX / CHUNKS_A_DOCUMENT ? AL_QUERY_K_MAX
-                                                           : opt->query.k * CHUNKS_A_DOCUMENT;
+                                                            : opt->query.k * CHUNKS_A_DOCUMENT;
     return al_query_run(ctx, &q, a, ret, err);
 }
 

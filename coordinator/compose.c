@@ -13,9 +13,9 @@
 #define SOFT_WEIGHT 0.6
 #define COSINE_WEIGHT 0.4
 #define CONTEXT_SHARE 0.85 /* what a match in the heading counts against one in the passage */
-#define KEEP_SHARE 0.6    /* of the best passage's score */
-#define HIT_SHARE 0.5     /* of a passage's score that rests on the score of its hit */
-#define NEIGHBOUR 0.3     /* weight of the better one of the passages beside it */
+#define KEEP_SHARE 0.6     /* of the best passage's score */
+#define HIT_SHARE 0.5      /* of a passage's score that rests on the score of its hit */
+#define NEIGHBOUR 0.3      /* weight of the better one of the passages beside it */
 #define REPEAT_COSINE 0.9
 #define CODE_SHARE 0.7     /* of its score that a block of code or a table keeps */
 #define QUESTION_SHARE 0.5 /* of a sentence that asks itself */
@@ -288,8 +288,8 @@ static enum al_code write_answer(struct composing *s, size_t n, struct al_answer
 }
 
 enum al_code al_compose(const struct al_query_context *ctx, struct al_evidence *ev,
-                        const struct al_ask_options *opt, struct al_arena *a,
-                        struct al_answer *ans, struct al_err *err)
+                        const struct al_ask_options *opt, struct al_arena *a, struct al_answer *ans,
+                        struct al_err *err)
 {
     struct composing s = {.ctx = ctx,
                           .ev = ev,

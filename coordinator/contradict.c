@@ -42,8 +42,8 @@ static bool next_token(struct al_str s, size_t *at, struct token *ret)
  * is no such name. */
 static struct al_str family_of(struct al_str name)
 {
-    static const char *const families[] = {"Operator", "Executor",  "Sensor", "Hook", "Trigger",
-                                           "Error",    "Exception", "Backend"};
+    static const char *const families[] = {"Operator", "Executor", "Sensor",    "Hook",
+                                           "Trigger",  "Error",    "Exception", "Backend"};
     for (size_t i = 0; i < AL_ARRAY_LEN(families); i++) {
         struct al_str f = al_str_c(families[i]);
         if (name.n > f.n && name.n <= TOKEN_BYTES_MAX && al_str_ends(name, f) &&
@@ -140,8 +140,8 @@ struct al_str al_asked_version(struct al_str question)
             v = al_str_sub(v, 1, v.n - 1);
         if (after && isdigit((unsigned char)v.p[0]) && v.n <= 16)
             return v;
-        after = same_word(t.text, AL_STR("airflow")) ||
-                (after && same_word(t.text, AL_STR("version")));
+        after =
+            same_word(t.text, AL_STR("airflow")) || (after && same_word(t.text, AL_STR("version")));
     }
     return AL_STR("");
 }

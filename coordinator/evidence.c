@@ -5,7 +5,7 @@
 
 #include "airlore/relevance.h"
 
-#define WINDOW 3u       /* passages that are read together */
+#define WINDOW 3u        /* passages that are read together */
 #define COSINE_NONE 0.25 /* words that have nothing in common reach this */
 /* Weights of the order beside the fused score: docs/retrieval.md. */
 #define RANK_SOFT 0.5
@@ -68,10 +68,10 @@ struct surface {
 
 static bool is_month_or_day(struct al_str w)
 {
-    static const char *const words[] = {
-        "January", "February",  "March",   "April",    "May",       "June",     "July",
-        "August",  "September", "October", "November", "December",  "Monday",   "Tuesday",
-        "Friday",  "Wednesday", "Sunday",  "Saturday", "Thursday"};
+    static const char *const words[] = {"January",   "February", "March",    "April",     "May",
+                                        "June",      "July",     "August",   "September", "October",
+                                        "November",  "December", "Monday",   "Tuesday",   "Friday",
+                                        "Wednesday", "Sunday",   "Saturday", "Thursday"};
     for (size_t i = 0; i < AL_ARRAY_LEN(words); i++) {
         if (al_str_is(w, words[i]))
             return true;
@@ -134,8 +134,8 @@ enum al_code al_evidence_begin(const struct al_embedder *e, struct al_str questi
     ev->scratch_match = al_arena_array(a, ev->n + 1, sizeof(float));
     ev->slots = al_arena_array(a, 2 * WORDS_MAX, sizeof *ev->slots);
     struct surface s = {ev, question, al_arena_array(a, ev->n + 1, sizeof(bool))};
-    if (!ev->idf || !ev->is_name || !ev->words || !ev->question || !ev->scratch || !ev->scratch_match ||
-        !ev->slots || !s.seen)
+    if (!ev->idf || !ev->is_name || !ev->words || !ev->question || !ev->scratch ||
+        !ev->scratch_match || !ev->slots || !s.seen)
         return no_memory(err);
     for (size_t i = 0; i < ev->n; i++) {
         ev->idf[i] = al_relevance_is_filler(res->terms[i]) ? 0 : res->idf[i];

@@ -31,8 +31,8 @@ static struct al_str meta_of(const struct al_doc *d, const char *key)
 
 /* ---- version and age ---- */
 
-enum al_code al_version_filter(struct al_str text, struct al_arena *a,
-                               const struct al_filter **ret, struct al_err *err)
+enum al_code al_version_filter(struct al_str text, struct al_arena *a, const struct al_filter **ret,
+                               struct al_err *err)
 {
     struct al_str v = al_asked_version(text);
     *ret = NULL;
@@ -110,7 +110,8 @@ static enum al_code body_of(const struct al_fold *f, const struct al_doc *d, str
                             struct al_str *ret, struct al_err *err)
 {
     struct al_doc full = {0};
-    struct al_shard_port *p = f->ctx->router->shards[al_router_of_doc(f->ctx->router, d->space, d->id)];
+    struct al_shard_port *p =
+        f->ctx->router->shards[al_router_of_doc(f->ctx->router, d->space, d->id)];
     struct al_err gone = {0};
     enum al_code c = p->ops->get_doc(p, d->space, d->id, false, a, &full, &gone);
     *ret = c == AL_OK && full.docno == d->docno ? full.body : AL_STR("");
@@ -134,8 +135,8 @@ static enum al_code read_both(const struct al_fold *f, const struct al_doc *x,
     return al_texts_fold(xs, ys, a, ret, err);
 }
 
-static enum al_code is_same(const struct al_fold *f, const struct al_hit *x,
-                            const struct al_hit *y, bool *ret, struct al_err *err)
+static enum al_code is_same(const struct al_fold *f, const struct al_hit *x, const struct al_hit *y,
+                            bool *ret, struct al_err *err)
 {
     *ret = false;
     if (f->q->all_chunks && x->chunk != y->chunk)
@@ -233,8 +234,7 @@ static char *stale_text(const struct al_fold *f, const struct al_doc *d)
                            (unsigned long long)((now - date) / YEAR_MS));
 }
 
-enum al_code al_fold_stale(const struct al_fold *f, struct al_query_result *res,
-                           struct al_err *err)
+enum al_code al_fold_stale(const struct al_fold *f, struct al_query_result *res, struct al_err *err)
 {
     for (size_t i = 0; i < res->n_hits; i++) {
         char *text = stale_text(f, res->hits[i].doc);

@@ -29,8 +29,7 @@ static void store(struct core *c, uint32_t space, const struct al_item *it)
                            .visibility = space == SPACE_TEAM ? AL_VIS_TEAM : AL_VIS_COMMUNITY,
                            .team = "t",
                            .deployment = ""};
-    AL_CHECK_OK(
-        al_item_prepare(it, &to, c->embedder, 1000, &c->arena, &d, &redactions, &err), err);
+    AL_CHECK_OK(al_item_prepare(it, &to, c->embedder, 1000, &c->arena, &d, &redactions, &err), err);
     size_t s = al_router_of_doc(&c->router, d.space, d.id);
     struct al_op op = {.kind = AL_OP_PUT_DOC, .doc = &d};
     struct al_write_result r;
@@ -179,9 +178,8 @@ static void test_contradiction(void **state)
         {"", "", false},
     };
     for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++)
-        AL_CHECK(cases[i].sentence,
-                 al_contradicts(al_str_c(cases[i].question), al_str_c(cases[i].sentence)) ==
-                     cases[i].yes);
+        AL_CHECK(cases[i].sentence, al_contradicts(al_str_c(cases[i].question),
+                                                   al_str_c(cases[i].sentence)) == cases[i].yes);
     assert_true(al_str_is(al_asked_version(AL_STR("How in Airflow 3?")), "3"));
     assert_true(al_str_is(al_asked_version(AL_STR("airflow version v2.10.1 hangs")), "2.10.1"));
     assert_true(al_str_is(al_asked_version(AL_STR("How many DAGs may Airflow have, 300?")), ""));

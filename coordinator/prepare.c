@@ -196,8 +196,7 @@ static enum al_code add_sketch(struct prep *p)
     if (at < p->n_meta)
         p->meta[at].value = made ? (struct al_str){sketch, AL_SKETCH_CHARS} : AL_STR("");
     else if (made && at < AL_DOC_META_MAX)
-        p->meta[p->n_meta++] =
-            (struct al_kv){AL_STR(AL_SKETCH_KEY), {sketch, AL_SKETCH_CHARS}};
+        p->meta[p->n_meta++] = (struct al_kv){AL_STR(AL_SKETCH_KEY), {sketch, AL_SKETCH_CHARS}};
     return AL_OK;
 }
 

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "airlore/relevance.h"
 #include "fold.h"
 #include "fuse.h"
-#include "airlore/relevance.h"
 
 #define WEIGHT_DEFAULT 0.4
 #define DEPTH_MIN 100u
@@ -374,8 +374,8 @@ static void find_maxima(struct run *r)
     }
 }
 
-/* The middle of each leg; with few candidates there is none: no words in common, and the cosine that
- * texts about other things have. */
+/* The middle of each leg; with few candidates there is none: no words in common, and the cosine
+ * that texts about other things have. */
 static void find_usual(struct run *r, const struct legs *l)
 {
     r->text_mid = 0;
@@ -455,7 +455,8 @@ static enum al_code explain_terms(struct run *r, const struct al_fused *f, struc
 #define THREAD_ANSWER "\nAnswer:\n"
 
 /* What may be cited. A thread's question is no answer, and a thread without answers has none: then
- * it is "". When the chunk lies before the answers, the first chunk that has some of them speaks. */
+ * it is "". When the chunk lies before the answers, the first chunk that has some of them speaks.
+ */
 static enum al_code keep_answer(struct run *r, const struct al_doc *d, struct al_hit *h)
 {
     h->answer = h->text;

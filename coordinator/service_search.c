@@ -489,8 +489,8 @@ static Airlore__V1__AskSource *ask_source(struct al_coordinator *c, struct al_ar
     m->space = space ? al_msg_str(a, al_str_c(space)) : NULL;
     m->stale = al_msg_str(a, h->stale);
     m->heading_path = al_msg_headings(a, h->heading, &m->n_heading_path);
-    bool ok = m->stale && m->id && m->title && m->url && m->version && m->snippet && m->owner && m->kind &&
-              m->space && m->heading_path;
+    bool ok = m->stale && m->id && m->title && m->url && m->version && m->snippet && m->owner &&
+              m->kind && m->space && m->heading_path;
     return ok ? m : NULL;
 }
 

@@ -1,8 +1,8 @@
 /* folds.c - which documents of a corpus fold into each other: airlore-folds CORPUS.jsonl
  *
- * Rows {id, title, text, format}. Prints for each pair whose sketches are alike: the estimate, whether
- * the pair folds, and the two ids, separated by tabs; the counts go to standard error. In each group
- * of equal texts all pairs are printed.
+ * Rows {id, title, text, format}. Prints for each pair whose sketches are alike: the estimate,
+ * whether the pair folds, and the two ids, separated by tabs; the counts go to standard error. In
+ * each group of equal texts all pairs are printed.
  */
 #include <jansson.h>
 #include <stdio.h>

@@ -154,10 +154,11 @@ static json_t *text_json(struct al_str s)
 static json_t *hit_json(const struct al_answer *ans, size_t i)
 {
     const struct al_hit *h = &ans->found.hits[i];
-    json_t *o = json_pack("{s:o, s:i, s:f, s:f, s:f, s:i, s:i, s:f, s:f}", "id", text_json(h->doc->id),
-                          "chunk", (int)h->chunk, "coverage", h->coverage, "cosine",
-                          h->vector_score, "text", h->text_score, "text_rank", (int)h->text_rank,
-                          "vector_rank", (int)h->vector_rank, "relevance", h->relevance, "score", h->score);
+    json_t *o =
+        json_pack("{s:o, s:i, s:f, s:f, s:f, s:i, s:i, s:f, s:f}", "id", text_json(h->doc->id),
+                  "chunk", (int)h->chunk, "coverage", h->coverage, "cosine", h->vector_score,
+                  "text", h->text_score, "text_rank", (int)h->text_rank, "vector_rank",
+                  (int)h->vector_rank, "relevance", h->relevance, "score", h->score);
     if (!o || i >= ans->n_evidence)
         return o;
     const struct al_hit_evidence *e = &ans->evidence[i];
@@ -192,11 +193,12 @@ static json_t *answer_json(const struct al_answer *ans)
     json_t *features = json_array();
     for (size_t i = 0; i < AL_ANSWERABILITY_FEATURES; i++)
         json_array_append_new(features, json_real(ans->features[i]));
-    return json_pack("{s:o, s:b, s:f, s:o, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:o}", "features", features, "abstained",
-                     ans->abstained, "relevance", ans->relevance, "answer", text_json(ans->text),
-                     "text_max", ans->found.text_max, "text_mid", ans->found.text_mid,
-                     "vector_max", ans->found.vector_max, "vector_mid", ans->found.vector_mid,
-                     "terms", terms, "sources", sources, "sentences", sentences, "hits", hits);
+    return json_pack("{s:o, s:b, s:f, s:o, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:o}", "features",
+                     features, "abstained", ans->abstained, "relevance", ans->relevance, "answer",
+                     text_json(ans->text), "text_max", ans->found.text_max, "text_mid",
+                     ans->found.text_mid, "vector_max", ans->found.vector_max, "vector_mid",
+                     ans->found.vector_mid, "terms", terms, "sources", sources, "sentences",
+                     sentences, "hits", hits);
 }
 
 static enum al_code run_question(void *u, const json_t *row, struct al_err *err)
@@ -259,7 +261,8 @@ static enum al_code run(struct bench *b, const char *task, const char *dir, stru
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: airlore-quality TASK_DIR RUN [--ask] [--mode hybrid|text|vector] [-k N]\n");
+    fprintf(stderr,
+            "usage: airlore-quality TASK_DIR RUN [--ask] [--mode hybrid|text|vector] [-k N]\n");
     return 2;
 }
 

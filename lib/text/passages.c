@@ -45,7 +45,8 @@ static size_t open_code_end(struct al_str s)
     return n % 2 == 1 && is_bare && end < s.n ? end : 0;
 }
 
-/* In a line that is set in by four blanks or more and that no item's text is: code of plain text. */
+/* In a line that is set in by four blanks or more and that no item's text is: code of plain text.
+ */
 static bool is_set_in(const struct cut *c, size_t i)
 {
     size_t start = c->spans[i].start;
@@ -101,7 +102,8 @@ static enum al_passage_kind kind_of(const struct cut *c, size_t i)
 /* The sentence before i announces what follows. */
 static bool announces(const struct cut *c, size_t i)
 {
-    static const char *const words[] = {"following", "causes", "reasons", "steps", "these", "below"};
+    static const char *const words[] = {"following", "causes", "reasons",
+                                        "steps",     "these",  "below"};
     if (kind_of(c, i) != AL_PASSAGE_PROSE)
         return false;
     struct al_str t = span_text(c, i);

@@ -46,7 +46,8 @@ static void test_kinds_and_leads(void **state)
         {"code set in", "Use this.\n\n    a = 1\n    b = 2\n\nIt works.",
          "prose:Use this.#code:Use this.\n\n    a = 1\n    b = 2#prose:It works."},
         {"begins inside of code", "x = 1\n)\n```\n\nThen restart it.", "prose:Then restart it."},
-        {"ends inside of code", "Say:\n\n```python\nx = 1", "prose:Say:#code:Say:\n\n```python\nx = 1"},
+        {"ends inside of code", "Say:\n\n```python\nx = 1",
+         "prose:Say:#code:Say:\n\n```python\nx = 1"},
         {"nothing", " \n\n", ""},
     };
     for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++) {
@@ -68,7 +69,8 @@ static void test_items_of_a_long_list_know_their_lead(void **state)
     al_buf_init(&b, al_arena_mem(&a), 0);
     al_buf_cstr(&b, "There are many reasons. Here are some of the common causes:\n\n");
     for (int i = 0; i < 40; i++)
-        al_buf_printf(&b, "- reason number %d, which takes some words to explain to the reader\n", i);
+        al_buf_printf(&b, "- reason number %d, which takes some words to explain to the reader\n",
+                      i);
     struct al_str text = al_buf_view(&b);
     struct al_passage *p = NULL;
     size_t n = 0;

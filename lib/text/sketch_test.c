@@ -15,7 +15,8 @@ static struct al_str page(struct al_arena *a, const char *service, const char *s
         "When the %s does not answer, first look at its log and at the log of the scheduler. Then "
         "restart it, and wait until the health check is green again; that takes a while on a slow "
         "disk. If the restart does not help, take the host out of the load balancer and tell the "
-        "people on call, who know how to reach the owners at night. Never delete rows by hand while "
+        "people on call, who know how to reach the owners at night. Never delete rows by hand "
+        "while "
         "it runs, because half of the records would point to nothing afterwards and nobody could "
         "say which. The limit for one request is %s seconds, and a request that needs longer is "
         "cut without a message, so look for missing lines at the end of the output. After the "
@@ -64,17 +65,18 @@ static void test_what_folds_and_what_only_looks_alike(void **state)
         {"numbers that change places", page(&a, "web server", "60", "Thirty days are kept: 30."),
          false},
         {"a name written in one word", page(&a, "web-server", "30", ""), true},
-        {"much more", page(&a, "web server", "30",
-                           "There is a second part about quite different things, namely how the "
-                           "nightly export reads its files, which of them it leaves out, where the "
-                           "rest is kept and for how long, and who may see it at all."),
+        {"much more",
+         page(&a, "web server", "30",
+              "There is a second part about quite different things, namely how the "
+              "nightly export reads its files, which of them it leaves out, where the "
+              "rest is kept and for how long, and who may see it at all."),
          false},
     };
     for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++) {
         AL_CHECK(cases[i].name, folds(&a, base, cases[i].other) == cases[i].fold);
         /* the estimate alone does not tell them apart: all of them are candidates */
-        AL_CHECK(cases[i].name, i + 1 == AL_ARRAY_LEN(cases) ||
-                                    similarity(base, cases[i].other) > 0.7);
+        AL_CHECK(cases[i].name,
+                 i + 1 == AL_ARRAY_LEN(cases) || similarity(base, cases[i].other) > 0.7);
     }
     assert_false(folds(&a, page(&a, "run:web", "30", ""), page(&a, "run-web", "30", "")));
     al_arena_fini(&a);
@@ -99,9 +101,9 @@ static void test_estimates_follow_the_overlap(void **state)
                 uint64_t word = al_random_below(&r.random, 1u << 30);
                 bool same = i * 100 < share * 400;
                 al_buf_printf(&x, "w%llu ", (unsigned long long)word);
-                al_buf_printf(&y, "w%llu ",
-                              (unsigned long long)(same ? word
-                                                        : al_random_below(&r.random, 1u << 30)));
+                al_buf_printf(
+                    &y, "w%llu ",
+                    (unsigned long long)(same ? word : al_random_below(&r.random, 1u << 30)));
             }
             sum += similarity(al_buf_view(&x), al_buf_view(&y));
         }

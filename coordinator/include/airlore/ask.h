@@ -49,9 +49,9 @@ struct al_answer {
     size_t n_sources;
     double features[AL_ANSWERABILITY_FEATURES]; /* what relevance was judged by: relevance.h */
     struct al_query_result found;               /* what it was made of */
-    struct al_hit_evidence *evidence; /* of the first n_evidence hits found */
+    struct al_hit_evidence *evidence;           /* of the first n_evidence hits found */
     size_t n_evidence;
-    size_t n_terms; /* of found.terms that evidence is about */
+    size_t n_terms;      /* of found.terms that evidence is about */
     const double *idf;   /* of them, 0 for words that questions are made of */
     const bool *is_name; /* of them: written like a name */
 };

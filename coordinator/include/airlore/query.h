@@ -60,12 +60,12 @@ struct al_hit {
     const struct al_doc *doc; /* attributes, in the arena; body and chunks are left out */
     uint32_t chunk;           /* the best one */
     struct al_str text;       /* of that chunk */
-    struct al_str answer; /* what may be cited: text; of a thread the answers in that chunk, or in
-                             the first one that has some, "" when nobody has answered */
+    struct al_str answer;  /* what may be cited: text; of a thread the answers in that chunk, or in
+                              the first one that has some, "" when nobody has answered */
     uint32_t answer_chunk; /* the chunk that it stands in */
-    struct al_str heading;    /* above that chunk */
-    double score;             /* fused in [0, 1] for hybrid; cosine or BM25 for a single leg */
-    double relevance;         /* calibrated, in [0, 1] */
+    struct al_str heading; /* above that chunk */
+    double score;          /* fused in [0, 1] for hybrid; cosine or BM25 for a single leg */
+    double relevance;      /* calibrated, in [0, 1] */
     double coverage; /* share of the query's idf mass that the chunk has, question words aside */
     struct al_snippet snippet;
     double text_score; /* the two legs, with ranks from 1 (0: not among the leg's candidates) */
