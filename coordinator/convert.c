@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fold.h"
 #include "key_text.h"
 #include "service.h"
 
@@ -106,7 +107,7 @@ struct al_str al_doc_find_meta(const struct al_doc *d, const char *key)
 
 bool al_meta_is_internal(struct al_str key)
 {
-    return al_str_is(key, "source_checksum");
+    return al_str_is(key, "source_checksum") || al_str_is(key, AL_SKETCH_KEY);
 }
 
 /* ---- items ---- */

@@ -6,6 +6,8 @@
 
 #include "airlore/analyzer.h"
 #include "airlore/redact.h"
+#include "airlore/sketch.h"
+#include "fold.h"
 #include "key_text.h"
 
 #define OWN_VECTOR_BYTES_MAX (64u << 10)
@@ -242,6 +244,23 @@ static enum al_code add_meta(struct prep *p, struct al_str key, struct al_str va
     return AL_OK;
 }
 
+/* By which near-duplicates are found; ours whatever the client says under the key. */
+static enum al_code add_sketch(struct prep *p)
+{
+    char *sketch = al_arena_alloc(p->a, AL_SKETCH_CHARS);
+    if (!sketch)
+        return no_memory(p->err);
+    size_t at = 0;
+    while (at < p->n_meta && !al_str_is(p->meta[at].key, AL_SKETCH_KEY))
+        at++;
+    bool made = al_sketch_make(p->doc.body, sketch);
+    if (at < p->n_meta)
+        p->meta[at].value = made ? (struct al_str){sketch, AL_SKETCH_CHARS} : AL_STR("");
+    else if (made && at < AL_DOC_META_MAX)
+        p->meta[p->n_meta++] = (struct al_kv){AL_STR(AL_SKETCH_KEY), {sketch, AL_SKETCH_CHARS}};
+    return AL_OK;
+}
+
 static enum al_code gather_attributes(struct prep *p)
 {
     const struct al_item *it = p->it;
@@ -257,7 +276,7 @@ static enum al_code gather_attributes(struct prep *p)
         AL_TRY(add_meta(p, AL_STR("source_checksum"), it->checksum));
     for (size_t i = 0; i < p->doc.n_meta; i++)
         AL_TRY(add_meta(p, p->doc.meta[i].key, p->doc.meta[i].value));
-    return AL_OK;
+    return add_sketch(p);
 }
 
 static struct al_str find_meta(const struct prep *p, const char *key)

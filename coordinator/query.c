@@ -4,11 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "airlore/relevance.h"
+#include "fold.h"
 #include "fuse.h"
-#include "relevance.h"
 
 #define WEIGHT_DEFAULT 0.4
 #define DEPTH_MIN 100u
+#define COSINE_USUAL 0.2
 #define DEPTH_MAX 10000u
 #define SNIPPET_DEFAULT 240u
 #define SCRATCH_LIMIT ((size_t)128 << 20)
@@ -24,6 +26,7 @@ struct run {
     struct al_str *terms; /* distinct, in order of first occurrence */
     uint32_t *counts;
     double *idf;
+    uint64_t *df;
     double idf_max; /* of a term that no chunk has */
     size_t n_terms;
     size_t cap_terms;
@@ -36,6 +39,8 @@ struct run {
     uint32_t vector_depth;
     double text_max; /* of all candidates */
     double vector_max;
+    double text_mid; /* of the middle one of each leg */
+    double vector_mid;
     struct al_arena scratch; /* of one candidate: whole documents pass through it */
     bool *is_missing;        /* by shard */
     struct al_missing *missing;
@@ -211,9 +216,9 @@ static enum al_code statistics(struct run *r)
 {
     uint64_t n_chunks = 0;
     uint64_t n_terms = 0;
-    uint64_t *df = al_arena_array(r->a, r->n_terms + 1, sizeof *df);
     float *weights = al_arena_array(r->a, r->n_terms + 1, sizeof *weights);
-    if (!df || !weights)
+    r->df = al_arena_array(r->a, r->n_terms + 1, sizeof *r->df);
+    if (!r->df || !weights)
         return no_memory(r->err);
     for (size_t s = 0; s < r->ctx->router->n_shards; s++) {
         struct al_term_stats st;
@@ -226,12 +231,12 @@ static enum al_code statistics(struct run *r)
         n_chunks += st.n_chunks;
         n_terms += st.n_terms;
         for (size_t i = 0; i < r->n_terms; i++)
-            df[i] += st.df[i];
+            r->df[i] += st.df[i];
     }
     double n = (double)n_chunks;
     r->idf_max = log(1 + (n + 0.5) / 0.5);
     for (size_t i = 0; i < r->n_terms; i++) {
-        double d = (double)df[i];
+        double d = (double)r->df[i];
         r->idf[i] = log(1 + (n - d + 0.5) / (d + 0.5));
         weights[i] = (float)(r->idf[i] * r->counts[i]);
     }
@@ -474,12 +479,25 @@ static void find_maxima(struct run *r)
     }
 }
 
+/* The middle of each leg; with few candidates there is none: no words in common, and the cosine
+ * that texts about other things have. */
+static void find_usual(struct run *r, const struct legs *l)
+{
+    r->text_mid = 0;
+    r->vector_mid = COSINE_USUAL;
+    if (l->n_text >= DEPTH_MIN)
+        r->text_mid = (double)l->text[l->n_text / 2].cand->text_score;
+    if (l->n_vector >= DEPTH_MIN)
+        r->vector_mid = (double)l->vector[l->n_vector / 2].cand->vector_score;
+}
+
 /* Candidates at the present depths, fused and sorted; *ret_n of them are kept, at most want. */
 static enum al_code rank(struct run *r, size_t want, size_t *ret_n)
 {
     r->leg.depth = r->text_depth > r->vector_depth ? r->text_depth : r->vector_depth;
     struct legs l = {0};
     AL_TRY(gather(r, &l));
+    find_usual(r, &l);
     AL_TRY(unite(r, &l));
     AL_TRY(fetch_scores(r));
     al_fuse(r->fused, r->n_fused, r->q->mode, r->q->fusion ? r->q->fusion : AL_FUSION_MIN_MAX,
@@ -536,6 +554,32 @@ static enum al_code explain_terms(struct run *r, const struct al_fused *f, struc
     return AL_OK;
 }
 
+#define THREAD_ANSWER "\nAnswer:\n"
+
+/* What may be cited. A thread's question is no answer, and a thread without answers has none: then
+ * it is "". When the chunk lies before the answers, the first chunk that has some of them speaks.
+ */
+static enum al_code keep_answer(struct run *r, const struct al_doc *d, struct al_hit *h)
+{
+    h->answer = h->text;
+    h->answer_chunk = h->chunk;
+    if (!al_str_is(d->kind, "thread"))
+        return AL_OK;
+    h->answer = AL_STR("");
+    size_t at = al_str_find(d->body, AL_STR(THREAD_ANSWER), 0);
+    if (at == SIZE_MAX)
+        return AL_OK;
+    at += strlen(THREAD_ANSWER);
+    while (h->answer_chunk < d->n_chunks && d->chunks[h->answer_chunk].end <= at)
+        h->answer_chunk++;
+    if (h->answer_chunk >= d->n_chunks)
+        return AL_OK;
+    const struct al_chunk *c = &d->chunks[h->answer_chunk];
+    size_t from = c->start > at ? c->start : at;
+    return al_arena_str(r->a, al_str_trim(al_str_sub(d->body, from, c->end - from)), &h->answer,
+                        r->err);
+}
+
 /* What the hit keeps of the document, from the scratch arena into the request's: its bodies
  * together may be larger than that. */
 static enum al_code keep_parts(struct run *r, struct al_doc *d, struct al_hit *h)
@@ -549,6 +593,7 @@ static enum al_code keep_parts(struct run *r, struct al_doc *d, struct al_hit *h
         AL_TRY(
             al_arena_str(r->a, al_str_sub(d->body, c->start, c->end - c->start), &h->text, r->err));
         AL_TRY(al_arena_str(r->a, c->heading, &h->heading, r->err));
+        AL_TRY(keep_answer(r, d, h));
     }
     *kept = *d;
     kept->body = AL_STR("");
@@ -592,6 +637,7 @@ static enum al_code make_hit(struct run *r, const struct al_fused *f, struct al_
     struct al_hit h = {.chunk = f->cand->chunk,
                        .text = AL_STR(""),
                        .heading = AL_STR(""),
+                       .answer = AL_STR(""),
                        .score = f->score,
                        .text_score = (double)f->cand->text_score,
                        .vector_score = (double)f->cand->vector_score,
@@ -608,39 +654,44 @@ static enum al_code make_hit(struct run *r, const struct al_fused *f, struct al_
     return AL_OK;
 }
 
-/* The same content in two spaces (a document and its community copy) is shown once, the nearest
- * one: the higher-ranked of equal scores would be arbitrary, so the narrower visibility wins. */
-static bool is_copy(const struct al_query *q, const struct al_query_result *res,
-                    const struct al_hit *h)
-{
-    for (size_t i = 0; i < res->n_hits; i++) {
-        struct al_hit *x = &res->hits[i];
-        if (x->doc->space == h->doc->space || (q->all_chunks && x->chunk != h->chunk) ||
-            memcmp(x->doc->content_hash, h->doc->content_hash, sizeof h->doc->content_hash) != 0)
-            continue;
-        if (h->doc->visibility < x->doc->visibility)
-            *x = *h;
-        return true;
-    }
-    return false;
-}
-
 static enum al_code collect(struct run *r, size_t n, struct al_analyzer *an,
                             struct al_query_result *res)
 {
+    struct al_fold fold;
+    AL_TRY(al_fold_begin(r->ctx, r->q, r->a, &fold, r->err));
     res->hits = al_arena_array(r->a, r->q->k, sizeof *res->hits);
     if (!res->hits)
         return no_memory(r->err);
     for (size_t i = 0; i < n && res->n_hits < r->q->k; i++) {
         struct al_hit h;
         bool ok;
+        bool is_shown = false;
         AL_TRY(make_hit(r, &r->fused[i], an, &h, &ok));
-        if (ok && !is_copy(r->q, res, &h))
+        if (ok)
+            AL_TRY(al_fold_hit(&fold, res, &h, &is_shown, r->err));
+        if (ok && !is_shown)
             res->hits[res->n_hits++] = h;
     }
+    al_fold_ties(&fold, res);
+    AL_TRY(al_fold_stale(&fold, res, r->err));
     if (res->n_hits)
         res->relevance = res->hits[0].relevance;
     return AL_OK;
+}
+
+static struct al_query_result result_of(const struct run *r)
+{
+    return (struct al_query_result){
+        .text_max = r->text_max,
+        .vector_max = r->vector_max,
+        .text_mid = r->text_mid,
+        .vector_mid = r->vector_mid,
+        .vector_weight = weight_of(r->q),
+        .terms = r->terms,
+        .idf = r->idf,
+        .df = r->df,
+        .n_terms = r->n_terms,
+    };
 }
 
 /* Rank and collect, deeper and deeper until there are k hits or nothing more to find. */
@@ -656,10 +707,7 @@ static enum al_code search(struct run *r, struct al_analyzer *an, struct al_quer
         AL_TRY(rank(r, want, &n));
         bool deepest = r->text_depth >= DEPTH_MAX && r->vector_depth >= DEPTH_MAX;
         bool may_go_on = r->leg_full && !deepest;
-        *res = (struct al_query_result){.terms = r->terms, .n_terms = r->n_terms};
-        res->text_max = r->text_max;
-        res->vector_max = r->vector_max;
-        res->vector_weight = weight_of(r->q);
+        *res = result_of(r);
         if (n >= r->q->k || !may_go_on) /* else it is too few whatever the documents say */
             AL_TRY(collect(r, n, an, res));
         bool enough = res->n_hits >= r->q->k || (r->q->min_score > 0 && n >= r->q->k);
@@ -713,7 +761,7 @@ enum al_code al_query_run(const struct al_query_context *ctx, const struct al_qu
         .deadline_ns = q->deadline_ns,
     };
     AL_TRY(statistics(&r));
-    struct al_query_result res = {.terms = r.terms, .n_terms = r.n_terms};
+    struct al_query_result res = result_of(&r);
     if (!r.leg.vector && !r.leg.n_terms)
         return finish(&r, &res, ret);
     struct al_analyzer *an = NULL;

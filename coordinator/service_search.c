@@ -175,6 +175,7 @@ static enum al_code make_query(struct al_coordinator *c, struct al_rpc_call *cal
         .spaces = cred->spaces,
         .n_spaces = cred->n_spaces,
         .deadline_ns = al_call_deadline(c, call),
+        .now_ms = al_clock_wall_ms(c->opt.clock),
     };
     if (m->snippet && m->snippet->_max_bytes_case) {
         q.snippet_bytes = m->snippet->max_bytes;
@@ -297,13 +298,39 @@ static bool fill_names(struct al_coordinator *c, struct al_arena *a, const struc
            m->airflow && m->update_time && m->space;
 }
 
+static bool fill_also(struct al_coordinator *c, struct al_arena *a, const struct al_hit *h,
+                      Airlore__V1__Hit *m)
+{
+    m->stale = al_msg_str(a, h->stale);
+    m->also = al_msg_list(a, h->n_also);
+    if (!m->stale || !m->also)
+        return false;
+    for (size_t i = 0; i < h->n_also; i++) {
+        const struct al_doc *d = h->also[i];
+        const char *space = al_directory_space_name(c->directory, d->space, a);
+        Airlore__V1__Duplicate *x = al_msg_new(a, &airlore__v1__duplicate__descriptor);
+        if (!x || !space)
+            return false;
+        x->id = al_msg_str(a, d->id);
+        x->space = al_msg_str(a, al_str_c(space));
+        x->title = al_msg_str(a, d->title);
+        x->url = al_msg_str(a, d->url);
+        x->version = al_msg_str(a, d->version);
+        x->airflow = al_msg_str(a, al_doc_find_meta(d, "airflow"));
+        if (!x->id || !x->space || !x->title || !x->url || !x->version || !x->airflow)
+            return false;
+        m->also[m->n_also++] = x;
+    }
+    return true;
+}
+
 static Airlore__V1__Hit *make_hit(struct al_coordinator *c, struct al_arena *a,
                                   const Airlore__V1__SearchRequest *req,
                                   const struct al_query_result *r, const struct al_hit *h)
 {
     Airlore__V1__Hit *m = al_msg_new(a, &airlore__v1__hit__descriptor);
     const struct al_doc *d = h->doc;
-    if (!m || !fill_names(c, a, d, m) || !fill_labels(a, d, m))
+    if (!m || !fill_names(c, a, d, m) || !fill_labels(a, d, m) || !fill_also(c, a, h, m))
         return NULL;
     m->chunk = h->chunk;
     m->score = h->score;
@@ -471,9 +498,10 @@ static Airlore__V1__AskSource *ask_source(struct al_coordinator *c, struct al_ar
     m->relevance = h->relevance;
     m->kind = al_msg_str(a, d->kind);
     m->space = space ? al_msg_str(a, al_str_c(space)) : NULL;
+    m->stale = al_msg_str(a, h->stale);
     m->heading_path = al_msg_headings(a, h->heading, &m->n_heading_path);
-    bool ok = m->id && m->title && m->url && m->version && m->snippet && m->owner && m->kind &&
-              m->space && m->heading_path;
+    bool ok = m->stale && m->id && m->title && m->url && m->version && m->snippet && m->owner &&
+              m->kind && m->space && m->heading_path;
     return ok ? m : NULL;
 }
 
@@ -536,7 +564,8 @@ static enum al_code ask_options(struct al_coordinator *c, struct al_rpc_call *ca
                   .allow_partial = req->allow_partial,
                   .spaces = cred->spaces,
                   .n_spaces = cred->n_spaces,
-                  .deadline_ns = al_call_deadline(c, call)},
+                  .deadline_ns = al_call_deadline(c, call),
+                  .now_ms = al_clock_wall_ms(c->opt.clock)},
         .min_relevance = req->_min_relevance_case ? req->min_relevance : NAN,
         .sentences_max = req->_max_sentences_case ? req->max_sentences : 5,
     };

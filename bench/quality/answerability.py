@@ -1,132 +1,195 @@
 #!/usr/bin/env python3
-"""Show how well `ask` tells answerable questions from others: answerability.py TASKS_DIR --bin DIR [--runs DIR]
+"""Fit and show how well `ask` tells answerable questions from others: answerability.py TASKS_DIR ASK_DIR --bin DIR [--runs DIR] [--report]
 
-answerability = 1 / (1 + exp(-(w0 + w1 * coverage + w2 * cosine))) over the largest coverage and cosine among the first five hits
-(coordinator/relevance.c). Answerable: queries of the tasks A and C-heading, dev fifth, whose known hit is among the first five.
-Unanswerable: unanswerable.jsonl against the corpus of A and against examples/knowledge. examples/questions.jsonl, put in other words
-than the documents on purpose, is never fitted on. Half of the fitted queries by hash, the other half for what is printed.
+TASKS_DIR: the retrieval tasks (run.sh). ASK_DIR: the corpora made by ask_corpus.py. The model is logistic in the features that
+coordinator/relevance.c computes (airlore/relevance.h says which); airlore-quality --ask prints them for each question.
+Answerable, when the known document is among the first five of what was found:
+  A            titles of task A, dev fifth, in its corpus
+  field, examples  answerable.jsonl, questions in other words than the documents', in the two corpora of ASK_DIR
+Not answerable:
+  near         near.jsonl: about Airflow and its neighbourhood, but answered nowhere in the corpora (read by hand)
+  far          unanswerable.jsonl: about something else
+Questions are split by hash into thirds: the weights are fitted on the first; the form of the model and the threshold were chosen by
+the second; the third is for --report only. examples/questions.jsonl and questions with facts (ask.py) are never fitted on.
+Exit 1 when the weights in relevance.c say something else on the second third (by more than 0.05 on average).
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import re
+import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import relevance
-import score
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+import score  # noqa: E402
 
-ROOT = relevance.ROOT
+ROOT = HERE.parent.parent
 FIRST = 5
-THRESHOLD = 0.45
-RIDGE = 0.002
-STEPS = 4000
-Point = tuple[float, float]
+RIDGE = 0.003
+AGREE_WITHIN = 0.05
+SAMPLES = 2000
+Row = dict[str, Any]
 
 
-def point(hits: list[relevance.Hit]) -> Point:
-    """The largest coverage and cosine among the first hits."""
-    first = [h for h in hits if h.rank <= FIRST]
-    return max(h.coverage for h in first), max(0.0, *(h.cosine for h in first))
+@dataclass(frozen=True)
+class Example:
+    """One question against one corpus."""
+
+    group: str
+    answerable: bool
+    third: int
+    features: tuple[float, ...]
+    weight: float
+    answered: bool
 
 
-def probability(w: tuple[float, float, float], p: Point) -> float:
-    """What the model says."""
-    return 1 / (1 + math.exp(-(w[0] + w[1] * p[0] + w[2] * p[1])))
+def third_of(question: str) -> int:
+    """0: for fitting, 1: for choosing, 2: for the report."""
+    return hashlib.sha1(("ask" + question).encode()).digest()[0] % 3
 
 
-def fit(examples: list[tuple[float, Point, float]]) -> tuple[float, float, float]:
-    """Weights by gradient ascent with a small ridge; examples are (label, point, weight)."""
-    w = [0.0, 0.0, 0.0]
-    total = sum(e[2] for e in examples)
-    for _ in range(STEPS):
-        gradient = [0.0, 0.0, 0.0]
-        for label, p, weight in examples:
-            rest = weight * (label - probability((w[0], w[1], w[2]), p))
-            for i, x in enumerate((1.0, *p)):
-                gradient[i] += rest * x
-        w = [a + g / total - (RIDGE * a if i else 0) for i, (a, g) in enumerate(zip(w, gradient, strict=True))]
-    return w[0], w[1], w[2]
+def lines(path: Path) -> list[Row]:
+    """Rows of a file of JSON lines."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def example_task(folder: Path) -> None:
-    """examples/knowledge as a task: corpus.jsonl and queries.jsonl."""
-    folder.mkdir(parents=True, exist_ok=True)
-    base = ROOT / "examples" / "knowledge"
-    with (folder / "corpus.jsonl").open("w") as f:
-        for path in sorted(base.glob("*/*.md")):
-            text = path.read_text()
-            title = re.search(r"^title: (.*)$", text, re.M)
-            body = re.sub(r"\A---.*?---\n", "", text, flags=re.S)
-            row = {"id": str(path.relative_to(base)), "title": title.group(1).strip('"') if title else "", "text": body}
-            f.write(json.dumps(row) + "\n")
-    with (folder / "queries.jsonl").open("w") as f:
-        for n, line in enumerate((ROOT / "examples" / "questions.jsonl").read_text().splitlines()):
-            f.write(json.dumps({"id": f"e{n:02d}", "text": json.loads(line)["question"]}) + "\n")
+def ask(binary: Path, runs: Path, name: str, corpus: Path, questions: list[Row]) -> list[Row]:
+    """What `ask` says to the questions with this corpus; a run that is there is used again."""
+    out = runs / f"{name}.jsonl"
+    if not out.exists():
+        folder = runs / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "corpus.jsonl").unlink(missing_ok=True)
+        (folder / "corpus.jsonl").symlink_to(corpus.resolve())
+        (folder / "queries.jsonl").write_text("".join(json.dumps({"id": q["id"], "text": q["text"]}) + "\n" for q in questions))
+        part = out.with_suffix(".part")
+        subprocess.run([str(binary), str(folder), str(part), "--ask", "-k", "8"], check=True, stderr=subprocess.DEVNULL)
+        part.rename(out)
+    return lines(out)
 
 
-def run(args: argparse.Namespace, work: Path, name: str, corpus: Path, queries: Path) -> dict[str, Point]:
-    """Points of the queries against a corpus."""
-    folder = work / name
-    folder.mkdir(parents=True, exist_ok=True)
-    for link, to in (("corpus.jsonl", corpus), ("queries.jsonl", queries)):
-        (folder / link).unlink(missing_ok=True)
-        (folder / link).symlink_to(to.resolve())
-    out = work / f"{name}.tsv"
-    relevance.quality(args.bin / "airlore-quality", folder, out)
-    return {q: point(hits) for q, hits in relevance.read_run(out).items()}
+def first(row: Row) -> list[str]:
+    """The first documents found."""
+    return list(dict.fromkeys(h["id"] for h in row["hits"]))[:FIRST]
 
 
-def answerable(args: argparse.Namespace, work: Path, task: str) -> dict[str, Point]:
-    """Points of the dev queries of a task whose known hit is among the first."""
-    folder = args.tasks / task
-    judged = score.read_qrels(folder)
-    out = work / f"{task}.tsv"
-    relevance.quality(args.bin / "airlore-quality", folder, out)
-    found = {}
-    for q, hits in relevance.read_run(out).items():
-        if q in judged and score.is_dev(q) and any(h.doc in judged[q].relevant for h in hits if h.rank <= FIRST):
-            found[q] = point(hits)
-    return found
+def collect(args: argparse.Namespace, runs: Path) -> list[Example]:
+    """All questions with their groups; each group weighs the same whatever its size."""
+    binary = args.bin / "airlore-quality"
+    corpora = {"A": args.tasks / "A" / "corpus.jsonl", "field": args.ask / "field" / "corpus.jsonl",
+               "examples": args.ask / "examples" / "corpus.jsonl"}
+    judged = score.read_qrels(args.tasks / "A")
+    titles = [q for q in lines(args.tasks / "A" / "queries.jsonl") if score.is_dev(q["id"]) and q["id"] in judged]
+    own = {q["id"]: q for q in lines(HERE / "answerable.jsonl")}
+    in_examples = [q for q in own.values() if not q["expect"].startswith("airflow/")]
+    groups: list[tuple[str, bool, float, list[Row]]] = [
+        ("A", True, 0.25, [r for r in ask(binary, runs, "A", corpora["A"], titles) if set(first(r)) & judged[r["id"]].relevant])]
+    for name, weight, questions in (("field", 0.4, list(own.values())), ("examples", 0.35, in_examples)):
+        rows = ask(binary, runs, name, corpora[name], questions)
+        found = [r for r in rows if own[r["id"]]["expect"] in first(r)]
+        print(f"{name}: {len(found)} of {len(rows)} expected documents among the first {FIRST}")
+        groups.append((name, True, weight, found))
+    for kind, file, weights in (("near", "near.jsonl", (0.2, 0.35, 0.15)), ("far", "unanswerable.jsonl", (0.1, 0.1, 0.1))):
+        for (name, corpus), weight in zip(corpora.items(), weights, strict=True):
+            groups.append((f"{kind}, {name}", False, weight, ask(binary, runs, f"{kind}-{name}", corpus, lines(HERE / file))))
+    return [Example(name, good, third_of(r["id"]), tuple(r["features"]), weight / len(rows), not r["abstained"])
+            for name, good, weight, rows in groups for r in rows if r["hits"]]
+
+
+def probability(w: list[float], features: tuple[float, ...]) -> float:
+    """What the model says; w[0] is the constant."""
+    return 1 / (1 + math.exp(-(w[0] + sum(a * x for a, x in zip(w[1:], features, strict=True)))))
+
+
+def solve(a: list[list[float]], b: list[float]) -> list[float]:
+    """x of a x = b, by elimination."""
+    n = len(b)
+    m = [[*row, y] for row, y in zip(a, b, strict=True)]
+    for i in range(n):
+        p = max(range(i, n), key=lambda k: abs(m[k][i]))
+        m[i], m[p] = m[p], m[i]
+        for k in range(n):
+            if k != i:
+                f = m[k][i] / m[i][i]
+                m[k] = [x - f * y for x, y in zip(m[k], m[i], strict=True)]
+    return [m[i][n] / m[i][i] for i in range(n)]
+
+
+def fit(examples: list[Example]) -> list[float]:
+    """Weights by Newton's method with a small ridge."""
+    n = len(examples[0].features) + 1
+    w = [0.0] * n
+    for _ in range(30):
+        gradient = [-RIDGE * w[i] if i else 0.0 for i in range(n)]
+        hessian = [[RIDGE if i == j and i else 1e-9 if i == j else 0.0 for j in range(n)] for i in range(n)]
+        for e in examples:
+            x = (1.0, *e.features)
+            p = probability(w, e.features)
+            for i in range(n):
+                gradient[i] += e.weight * (e.answerable - p) * x[i]
+                for j in range(n):
+                    hessian[i][j] += e.weight * p * (1 - p) * x[i] * x[j]
+        w = [a + d for a, d in zip(w, solve(hessian, gradient), strict=True)]
+    return w
+
+
+def weights_in_source() -> tuple[list[float], float]:
+    """The constant and the weights in relevance.c, and the threshold in ask.h."""
+    source = (ROOT / "coordinator" / "relevance.c").read_text()
+    body = source[source.index("double al_answerability("):]
+    constant = re.search(r"double z = (-?[\d.]+);", body)
+    w = re.search(r"w\[\] = \{([^}]*)\}", body)
+    threshold = re.search(r"AL_ASK_RELEVANCE_DEFAULT ([\d.]+)", (ROOT / "coordinator/include/airlore/ask.h").read_text())
+    if not constant or not w or not threshold:
+        raise SystemExit("answerability: no weights found in relevance.c and ask.h")
+    return [float(constant.group(1)), *(float(x) for x in w.group(1).split(","))], float(threshold.group(1))
+
+
+def show(examples: list[Example], w: list[float], threshold: float) -> None:
+    """A row for each group."""
+    print("\n| group | questions | answered | 95 % |\n| --- | --- | --- | --- |")
+    for group in dict.fromkeys(e.group for e in examples):
+        said = [float(probability(w, e.features) >= threshold) for e in examples if e.group == group]
+        mean, low, high = score.interval(said)
+        what = "answerable" if group in ("A", "field", "examples") else "not answerable"
+        print(f"| {group} ({what}) | {len(said)} | {mean:.2f} | {low:.2f} to {high:.2f} |")
 
 
 def main() -> int:
-    """Collect, fit, print."""
+    """Collect, fit, print, compare with the source."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tasks", type=Path)
-    parser.add_argument("--bin", type=Path, required=True, help="folder of airlore-quality")
-    parser.add_argument("--runs", type=Path, help="where to keep the runs")
+    parser.add_argument("ask", type=Path)
+    parser.add_argument("--bin", type=Path, default=ROOT / "build" / "release" / "bin")
+    parser.add_argument("--runs", type=Path, help="keep the runs here, and use those that are there")
+    parser.add_argument("--report", action="store_true", help="the last third instead of the second")
     args = parser.parse_args()
-    work = args.runs or Path(tempfile.mkdtemp(prefix="airlore-answerability-"))
-    example_task(work / "examples")
-    unanswerable = relevance.HERE / "unanswerable.jsonl"
-    sets = {
-        "A": (1.0, answerable(args, work, "A"), 0.7),
-        "C-heading": (1.0, answerable(args, work, "C-heading"), 0.3),
-        "unanswerable, A": (0.0, run(args, work, "none-a", args.tasks / "A" / "corpus.jsonl", unanswerable), 0.5),
-        "unanswerable, examples": (0.0, run(args, work, "none-ex", work / "examples" / "corpus.jsonl", unanswerable), 0.5),
-    }
-    train = [
-        (label, p, weight / len(points))
-        for label, points, weight in sets.values()
-        for q, p in points.items()
-        if relevance.is_fitting_half(q)
-    ]
-    w = fit(train)
-    print(f"weights {w[0]:.2f} {w[1]:.2f} {w[2]:.2f}; share answered at {THRESHOLD} on the held-out half:")
-    for name, (_, points, _) in sets.items():
-        held = [p for q, p in points.items() if not relevance.is_fitting_half(q)]
-        print(f"  {name:24s} {sum(probability(w, p) >= THRESHOLD for p in held)}/{len(held)}")
-    questions = [json.loads(line) for line in (ROOT / "examples" / "questions.jsonl").read_text().splitlines()]
-    points = run(args, work, "ex", work / "examples" / "corpus.jsonl", work / "examples" / "queries.jsonl")
-    for wanted, what in ((True, "examples, answerable"), (False, "examples, not answerable")):
-        chosen = [points[f"e{n:02d}"] for n, q in enumerate(questions) if (q["expect"] is not None) == wanted]
-        print(f"  {what:24s} {sum(probability(w, p) >= THRESHOLD for p in chosen)}/{len(chosen)}")
-    return 0
+    with tempfile.TemporaryDirectory() as scratch:
+        runs = args.runs or Path(scratch)
+        runs.mkdir(parents=True, exist_ok=True)
+        examples = collect(args, runs)
+    best = fit([e for e in examples if e.third == 0])
+    used, threshold = weights_in_source()
+    held = [e for e in examples if e.third == (2 if args.report else 1)]
+    total = sum(e.weight for e in held)
+    for name, w in (("best fit", best), ("relevance.c", used)):
+        loss = sum(-e.weight * math.log(max(1e-12, probability(w, e.features) if e.answerable else 1 - probability(w, e.features)))
+                   for e in held) / total
+        print(f"{name:12s} {' '.join(f'{x:+.2f}' for x in w)}   log loss {loss:.3f}")
+    print(f"threshold {threshold}")
+    show(held, used, threshold)
+    apart = sum(e.weight * abs(probability(best, e.features) - probability(used, e.features)) for e in held) / total
+    print(f"\nbest fit and relevance.c differ by {apart:.3f} on average (at most {AGREE_WITHIN} is fine)")
+    return 0 if apart <= AGREE_WITHIN else 1
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-/* quality.c - run a retrieval task in process: airlore-quality TASK_DIR RUN.tsv [--mode
+/* quality.c - run a retrieval task in process: airlore-quality TASK_DIR RUN [--ask] [--mode
  * hybrid|text|vector] [-k N]
  *
- * TASK_DIR holds corpus.jsonl {id,title,text} and queries.jsonl {id,text}. A run line: query id,
- * document id, rank, fused score, BM25, cosine, coverage, relevance, separated by tabs. Progress
- * goes to standard error.
+ * TASK_DIR holds corpus.jsonl {id,title,text} and queries.jsonl {id,text}; a row of the corpus may
+ * have format (md, rst, txt), kind and airflow. A run line: query id, document id, rank, fused
+ * score, BM25, cosine, coverage, relevance, separated by tabs. With --ask the queries are questions
+ * and a line is an object: the answer, its sources, and what it was judged by. Progress goes to
+ * standard error.
  */
 #include <getopt.h>
 #include <jansson.h>
@@ -13,10 +15,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "airlore/ask.h"
 #include "airlore/ingest.h"
 #include "airlore/query.h"
 
 #define SPACE 20u
+#define SENTENCES 5u /* the default of a request */
 
 struct bench {
     struct al_shard *shard;
@@ -25,6 +29,7 @@ struct bench {
     struct al_embedder *embedder;
     enum al_search_mode mode;
     uint32_t k;
+    bool ask;
     FILE *out;
     size_t n_queries;
     uint64_t query_ns;
@@ -74,10 +79,17 @@ static enum al_code each_line(const char *dir, const char *name,
 
 static enum al_code add_document(void *u, const json_t *row, struct al_err *err)
 {
+    const char *format = text_of(row, "format");
+    struct al_kv airflow = {AL_STR("airflow"), al_str_c(text_of(row, "airflow"))};
     struct al_item it = {.id = al_str_c(text_of(row, "id")),
                          .title = al_str_c(text_of(row, "title")),
                          .content = al_str_c(text_of(row, "text")),
-                         .format = AL_FORMAT_TEXT};
+                         .kind = al_str_c(text_of(row, "kind")),
+                         .meta = &airflow,
+                         .n_meta = airflow.value.n > 0,
+                         .format = strcmp(format, "md") == 0    ? AL_FORMAT_MARKDOWN
+                                   : strcmp(format, "rst") == 0 ? AL_FORMAT_RST
+                                                                : AL_FORMAT_TEXT};
     return al_ingest_add(u, &it, 0, err);
 }
 
@@ -134,6 +146,95 @@ static enum al_code run_query(void *u, const json_t *row, struct al_err *err)
     return c;
 }
 
+static json_t *text_json(struct al_str s)
+{
+    return json_stringn(s.p ? s.p : "", s.n);
+}
+
+static json_t *hit_json(const struct al_answer *ans, size_t i)
+{
+    const struct al_hit *h = &ans->found.hits[i];
+    json_t *o =
+        json_pack("{s:o, s:i, s:f, s:f, s:f, s:i, s:i, s:f, s:f}", "id", text_json(h->doc->id),
+                  "chunk", (int)h->chunk, "coverage", h->coverage, "cosine", h->vector_score,
+                  "text", h->text_score, "text_rank", (int)h->text_rank, "vector_rank",
+                  (int)h->vector_rank, "relevance", h->relevance, "score", h->score);
+    if (!o || i >= ans->n_evidence)
+        return o;
+    const struct al_hit_evidence *e = &ans->evidence[i];
+    json_t *match = json_array();
+    for (size_t t = 0; t < ans->n_terms; t++)
+        json_array_append_new(match, json_real((double)e->match[t]));
+    json_object_set_new(o, "match", match);
+    json_object_set_new(o, "soft", json_real(e->soft));
+    json_object_set_new(o, "title", json_real(e->title));
+    json_object_set_new(o, "window", json_real(e->window));
+    json_object_set_new(o, "sentence", json_real(e->sentence));
+    json_object_set_new(o, "rank", json_real(e->rank));
+    return o;
+}
+
+static json_t *answer_json(const struct al_answer *ans)
+{
+    json_t *terms = json_array();
+    for (size_t i = 0; i < ans->n_terms; i++)
+        json_array_append_new(terms, json_pack("[o, f, I, b]", text_json(ans->found.terms[i]),
+                                               ans->found.idf[i], (json_int_t)ans->found.df[i],
+                                               ans->is_name[i]));
+    json_t *hits = json_array();
+    for (size_t i = 0; i < ans->found.n_hits; i++)
+        json_array_append_new(hits, hit_json(ans, i));
+    json_t *sentences = json_array();
+    for (size_t i = 0; i < ans->n_sentences; i++)
+        json_array_append_new(sentences, text_json(ans->sentences[i].text));
+    json_t *sources = json_array();
+    for (size_t i = 0; i < ans->n_sources; i++)
+        json_array_append_new(sources, text_json(ans->sources[i]->doc->id));
+    json_t *features = json_array();
+    for (size_t i = 0; i < AL_ANSWERABILITY_FEATURES; i++)
+        json_array_append_new(features, json_real(ans->features[i]));
+    return json_pack("{s:o, s:b, s:f, s:o, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:o}", "features",
+                     features, "abstained", ans->abstained, "relevance", ans->relevance, "answer",
+                     text_json(ans->text), "text_max", ans->found.text_max, "text_mid",
+                     ans->found.text_mid, "vector_max", ans->found.vector_max, "vector_mid",
+                     ans->found.vector_mid, "terms", terms, "sources", sources, "sentences",
+                     sentences, "hits", hits);
+}
+
+static enum al_code run_question(void *u, const json_t *row, struct al_err *err)
+{
+    struct bench *b = u;
+    static const uint32_t space = SPACE;
+    struct al_arena a;
+    al_arena_init(&a, NULL, (size_t)1 << 30);
+    struct al_ask_options o = {.query = {.text = al_str_c(text_of(row, "text")),
+                                         .k = b->k,
+                                         .mode = b->mode,
+                                         .vector_weight = NAN,
+                                         .spaces = &space,
+                                         .n_spaces = 1,
+                                         .deadline_ns = AL_DEADLINE_NONE},
+                               .min_relevance = NAN,
+                               .sentences_max = SENTENCES};
+    struct al_query_context ctx = {&b->router, b->embedder};
+    struct al_answer ans;
+    uint64_t start = al_clock_mono_ns(al_clock_system());
+    enum al_code c = al_ask(&ctx, &o, &a, &ans, err);
+    b->query_ns += al_clock_mono_ns(al_clock_system()) - start;
+    json_t *out = c == AL_OK ? answer_json(&ans) : NULL;
+    if (out) {
+        json_object_set_new(out, "id", json_string(text_of(row, "id")));
+        json_dumpf(out, b->out, JSON_COMPACT | JSON_REAL_PRECISION(6));
+        fputc('\n', b->out);
+        json_decref(out);
+    }
+    b->n_queries++;
+    al_arena_fini(&a);
+    if (c != AL_OK || out)
+        return c;
+    return AL_FAIL(err, AL_INTERNAL, "question: its answer is no JSON");
+}
+
 static enum al_code open_shard(struct bench *b, const char *dir, struct al_err *err)
 {
     AL_TRY(al_embedder_open(al_embedder_builtin(), NULL, &b->embedder, err));
@@ -152,7 +253,7 @@ static enum al_code run(struct bench *b, const char *task, const char *dir, stru
 {
     AL_TRY(open_shard(b, dir, err));
     AL_TRY(load(b, task, err));
-    AL_TRY(each_line(task, "queries.jsonl", run_query, b, err));
+    AL_TRY(each_line(task, "queries.jsonl", b->ask ? run_question : run_query, b, err));
     fprintf(stderr, "quality: %zu queries, %.0f us each\n", b->n_queries,
             b->n_queries ? (double)b->query_ns / 1e3 / (double)b->n_queries : 0);
     return AL_OK;
@@ -160,17 +261,21 @@ static enum al_code run(struct bench *b, const char *task, const char *dir, stru
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: airlore-quality TASK_DIR RUN.tsv [--mode hybrid|text|vector] [-k N]\n");
+    fprintf(stderr,
+            "usage: airlore-quality TASK_DIR RUN [--ask] [--mode hybrid|text|vector] [-k N]\n");
     return 2;
 }
 
 static bool parse(int argc, char **argv, struct bench *b)
 {
-    static const struct option options[] = {{"mode", required_argument, NULL, 'm'}, {0}};
+    static const struct option options[] = {
+        {"mode", required_argument, NULL, 'm'}, {"ask", no_argument, NULL, 'a'}, {0}};
     uint64_t k = 0;
     for (int c; (c = getopt_long(argc, argv, "k:", options, NULL)) != -1;) {
-        struct al_str arg = al_str_c(optarg);
-        if (c == 'k' && al_str_u64(arg, &k) && k >= 1 && k <= AL_QUERY_K_MAX)
+        struct al_str arg = al_str_c(optarg ? optarg : "");
+        if (c == 'a')
+            b->ask = true;
+        else if (c == 'k' && al_str_u64(arg, &k) && k >= 1 && k <= AL_QUERY_K_MAX)
             b->k = (uint32_t)k;
         else if (c == 'm' && al_str_is(arg, "hybrid"))
             b->mode = AL_MODE_HYBRID;

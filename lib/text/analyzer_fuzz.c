@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "airlore/analyzer.h"
+#include "airlore/passages.h"
+#include "airlore/sketch.h"
 #include "airlore/snippet.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -85,6 +87,18 @@ static void check_snippet(struct al_analyzer *an, struct al_str text)
         for (size_t i = 0; i < n; i++)
             AL_ASSERT(spans[i].start < spans[i].end && spans[i].end <= text.n &&
                       (i == 0 || spans[i].start >= spans[i - 1].end));
+    struct al_passage *p = NULL;
+    if (al_passages(text, &a, &p, &n, NULL) == AL_OK)
+        for (size_t i = 0; i < n; i++)
+            AL_ASSERT(p[i].span.start < p[i].span.end && p[i].span.end <= text.n &&
+                      p[i].lead.start <= p[i].lead.end && p[i].lead.end <= text.n);
+    char sketch[AL_SKETCH_CHARS];
+    bool fold = false;
+    if (al_sketch_make(text, sketch))
+        AL_ASSERT(al_sketch_similarity((struct al_str){sketch, sizeof sketch},
+                                       (struct al_str){sketch, sizeof sketch}) > 0.99);
+    if (al_texts_fold(text, text, &a, &fold, NULL) == AL_OK && fold)
+        AL_ASSERT(text.n > 0);
     al_arena_fini(&a);
 }
 

@@ -15,7 +15,7 @@ from checks import Checks, hit_ids, lines, reasons, run_parts
 from server import Server
 
 MISSES = 2  # answerable questions whose document may be missing from the first five
-SILENT = 10  # answerable questions that may be answered with "I do not know": measured, the aim is 3; docs/retrieval.md
+SILENT = 3  # answerable questions that may be answered with "I do not know"; docs/retrieval.md
 BOLD = 0  # questions without an answer that may be answered
 
 EXAMPLES = Path()

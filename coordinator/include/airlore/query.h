@@ -49,6 +49,7 @@ struct al_query {
     const uint32_t *spaces;       /* what the credential may see */
     size_t n_spaces;
     uint64_t deadline_ns;
+    uint64_t now_ms; /* wall time, by which the age of a hit is told; 0: it is not */
 };
 
 struct al_explain_term {
@@ -62,9 +63,12 @@ struct al_hit {
     const struct al_doc *doc; /* attributes, in the arena; body and chunks are left out */
     uint32_t chunk;           /* the best one */
     struct al_str text;       /* of that chunk */
-    struct al_str heading;    /* above that chunk */
-    double score;             /* fused in [0, 1] for hybrid; cosine or BM25 for a single leg */
-    double relevance;         /* calibrated, in [0, 1] */
+    struct al_str answer;  /* what may be cited: text; of a thread the answers in that chunk, or in
+                              the first one that has some, "" when nobody has answered */
+    uint32_t answer_chunk; /* the chunk that it stands in */
+    struct al_str heading; /* above that chunk */
+    double score;          /* fused in [0, 1] for hybrid; cosine or BM25 for a single leg */
+    double relevance;      /* calibrated, in [0, 1] */
     double coverage; /* share of the query's idf mass that the chunk has, question words aside */
     struct al_snippet snippet;
     double text_score; /* the two legs, with ranks from 1 (0: not among the leg's candidates) */
@@ -73,6 +77,9 @@ struct al_hit {
     uint32_t vector_rank;
     struct al_explain_term *terms; /* when explain; best first */
     size_t n_terms;
+    const struct al_doc **also; /* near-duplicates that this hit stands for, at most 16 */
+    size_t n_also;
+    struct al_str stale; /* why it may be out of date; "" when nothing tells */
 };
 
 /* A shard that an answer is without. */
@@ -88,7 +95,11 @@ struct al_query_result {
     double text_max;  /* maxima that min-max fusion scaled by */
     double vector_max;
     double vector_weight; /* in use */
+    double text_mid;      /* the scores in the middle of each leg's candidates: what is usual */
+    double vector_mid;
     struct al_str *terms; /* of the query, for highlighting */
+    double *idf;          /* of each; idf_max for one that no chunk has */
+    uint64_t *df;         /* chunks that have it */
     size_t n_terms;
     struct al_missing *missing; /* with allow_partial; by shard */
     size_t n_missing;
