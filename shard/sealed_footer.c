@@ -113,7 +113,7 @@ enum al_code al_sealed_check_sums(const uint8_t *p, const struct al_seg_footer *
 {
     static const char *const names[AL_SECTION_COUNT] = {
         "documents", "rows",  "spaces",     "attributes", "vector rows", "vectors",
-        "postings",  "skips", "dictionary", "terms",      "graph",
+        "postings",  "blocks", "dictionary", "terms",      "graph",
     };
     for (size_t i = 0; i < AL_SECTION_COUNT; i++)
         if (XXH3_64bits(p + f->sections[i].at, f->sections[i].bytes) != f->sections[i].hash)

@@ -2,8 +2,8 @@
 set(AL_SEGMENT_SOURCES
   version.c version_range.c filter.c filter_parse.c filter_resolve.c
   dot.c index_flat.c
-  postings.c segment.c prepare.c growing.c sealed_footer.c sealed_write.c sealed_load.c
-  manifest.c segset.c segset_build.c segset_upkeep.c scope.c topk.c bm25.c vector_leg.c legs.c)
+  postings.c postings_list.c postings_pack.c impact.c terms.c segment.c prepare.c growing.c sealed_footer.c sealed_write.c sealed_load.c
+  manifest.c segset.c segset_build.c segset_upkeep.c scope.c topk.c bm25.c bm25_df.c bm25_prune.c vector_leg.c legs.c)
 set(AL_SEGMENT_PRIVATE al::vendor_xxhash m)
 set(AL_SEGMENT_TESTS version filter index segset segset_fault segset_graph segset_threads)
 if(AL_WITH_VENDOR)
@@ -14,4 +14,5 @@ else()
 endif()
 
 # The inner loops of a search are useless without optimization, also in debug builds.
-set_source_files_properties(dot.c faiss_shim.cpp PROPERTIES COMPILE_OPTIONS -O2)
+set_source_files_properties(dot.c faiss_shim.cpp postings_list.c postings_pack.c PROPERTIES COMPILE_OPTIONS -O2)
+set_source_files_properties(bm25_prune.c PROPERTIES COMPILE_OPTIONS -O3)
