@@ -4,24 +4,30 @@
  * In each window the lists whose bounds together do not reach the score that is needed are left
  * out; the others, the essential ones, add their parts to the window's sums. What the sums and the
  * bounds of the rest let through is looked up in the rest, list by list. All of this is in single
- * precision and with some slack, and only decides what may be dropped: rows that remain keep the
- * counts of their terms, and their scores are computed as bm25.h says, in the order of the query.
+ * precision and with some slack, and only decides what may be dropped: the rows that remain are
+ * scored as bm25.h says, in the order of the query.
  *
- * Rows that pass are gathered; when there are many, all below the k-th best of them are dropped and
- * the score needed rises. That is cheaper than a heap with each row, whose order has to settle ties
- * by id; the heap of the search sees the few that are left. */
-#include <math.h>
+ * Rows that pass are gathered and counted by score in buckets, so that the score that k of them reach
+ * is known as it rises. That is cheaper than a heap with each row, whose order has to settle ties by
+ * id; the heap of the search sees the few that are left at the end. */
 #include <string.h>
+
+#if defined(__x86_64__) && !defined(AL_PORTABLE)
+#include <immintrin.h>
+#endif
 
 #include "bm25.h"
 
-#define WINDOW 2048u
-#define WINDOW_FIRST 256u /* small at first: nothing is known of the score needed */
-#define SLOTS 16u         /* lists whose counts are kept with a row */
-#define TF_LOOK_UP 255u   /* a count that a byte does not hold */
+#ifndef AL_BM25_WINDOW
+#define AL_BM25_WINDOW 4096u
+#endif
+#define WINDOW AL_BM25_WINDOW
+#define WINDOW_FIRST (WINDOW / 16) /* small at first: nothing is known of the score needed */
 #define POLL_EVERY 16u
 #define TINY 1e-30f
-#define SPARSE_COST 12u /* looking a row up in a list, in postings added */
+#define BUCKETS 512u     /* of scores: 128 for each power of two below what the lists can reach */
+#define BUCKET_SHIFT 16u /* of a float's bits */
+#define LOOK_UP_COST 24u /* looking a row up in a list, in postings added */
 
 /* A list of the query that this part has. */
 struct list {
@@ -29,7 +35,7 @@ struct list {
     float weight;
     float bound;          /* of any posting */
     float window_bound;   /* of those in the window */
-    float rest;           /* sum of the window's bounds of the lists before it in `order` */
+    float rest;           /* sum of the window's bounds of the lists looked up after it */
     uint32_t window_at;   /* a block that ends at or behind the window's first row */
     uint32_t known_block; /* whose bound is known */
     float known_bound;
@@ -40,7 +46,6 @@ struct list {
 struct found {
     uint32_t row;
     float score;
-    uint8_t tfs[SLOTS];
 };
 
 struct prune {
@@ -49,6 +54,7 @@ struct prune {
     const struct al_leg_query *q;
     struct al_topk *best;
     bool masked; /* rows of a range may be hidden */
+    bool has_avx2;
     size_t n;    /* lists, in the order of the query */
     struct list *lists;
     uint32_t *order;    /* lists by window_bound */
@@ -59,21 +65,19 @@ struct prune {
     float norm_slope;
     float slack;
     float needed;    /* rows below it are hopeless; slack is taken off already */
-    float among_found;
+    uint32_t bucket_first; /* bits of the scores of bucket 0, shifted; it takes all below, too */
+    uint32_t bucket;       /* n_reached rows are in it and above */
+    uint32_t n_reached;
+    uint32_t counts[BUCKETS];
     float norms[256]; /* of length codes */
     struct found *found;
     uint32_t n_found;
     uint32_t cap_found;
-    double *exact; /* cap_found */
-    float *scores; /* cap_found */
-    struct al_list spare;
-    uint32_t n_touched;
+    struct al_row_score *exact; /* cap_found */
     uint32_t n_alive;
-    uint16_t touched[WINDOW + 1]; /* the last is written, not used */
     uint16_t alive[WINDOW];
-    float sums[WINDOW];
+    float sums[WINDOW]; /* zero between windows */
     float parts[AL_POSTINGS_BLOCK];
-    uint8_t tfs[WINDOW][SLOTS];
 };
 
 /* ---- bounds ---- */
@@ -122,96 +126,78 @@ static float window_bound(const struct prune *r, struct list *l, uint32_t from, 
 
 /* ---- what is needed ---- */
 
+static uint32_t bits_of(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    return bits;
+}
+
+/* The least score of a bucket. */
+static float bucket_edge(const struct prune *r, uint32_t bucket)
+{
+    uint32_t bits = (r->bucket_first + bucket) << BUCKET_SHIFT;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
 static void tighten(struct prune *r)
 {
-    float score = r->among_found;
-    if (r->best->n == r->best->k && r->best->hits[0].score > score)
+    uint32_t k = r->best->k;
+    float score = r->n_reached >= k && r->bucket > 0 ? bucket_edge(r, r->bucket) : 0;
+    if (r->best->n == k && r->best->hits[0].score > score)
         score = r->best->hits[0].score;
     r->needed = score * (1.0f - r->slack);
 }
 
-static void swap(float *a, float *b)
+/* Start counting scores up to `most`. */
+static void start_counting(struct prune *r, float most)
 {
-    float t = *a;
-    *a = *b;
-    *b = t;
+    uint32_t last = bits_of(most) >> BUCKET_SHIFT;
+    r->bucket_first = last >= BUCKETS ? last - BUCKETS + 1 : 0;
+    r->bucket = 0;
+    r->n_reached = 0;
+    memset(r->counts, 0, sizeof r->counts);
+    tighten(r);
 }
 
-/* The k-th largest of n >= k scores (Hoare's selection); moves them. */
-static float kth_largest(float *v, uint32_t n, uint32_t k)
+/* Count a score; what is needed may rise. */
+static void count_score(struct prune *r, float score)
 {
-    int32_t want = (int32_t)k - 1;
-    int32_t low = 0;
-    int32_t high = (int32_t)n - 1;
-    while (low < high) {
-        float pivot = v[low + (high - low) / 2];
-        int32_t i = low;
-        int32_t j = high;
-        while (i <= j) {
-            while (v[i] > pivot)
-                i++;
-            while (v[j] < pivot)
-                j--;
-            if (i <= j)
-                swap(&v[i++], &v[j--]);
-        }
-        if (want <= j)
-            high = j;
-        else if (want >= i)
-            low = i;
-        else
-            break;
-    }
-    return v[want];
+    uint32_t bits = bits_of(score) >> BUCKET_SHIFT;
+    uint32_t at = bits > r->bucket_first ? bits - r->bucket_first : 0;
+    at = at < BUCKETS ? at : BUCKETS - 1;
+    r->counts[at]++;
+    if (at < r->bucket)
+        return;
+    uint32_t k = r->best->k;
+    uint32_t before = r->bucket;
+    r->n_reached++;
+    while (r->bucket < BUCKETS - 1 && r->n_reached - r->counts[r->bucket] >= k)
+        r->n_reached -= r->counts[r->bucket++];
+    if (r->bucket != before)
+        tighten(r);
 }
 
 static void drop_hopeless(struct prune *r)
 {
-    uint32_t k = r->best->k;
-    if (r->n_found > k) {
-        for (uint32_t i = 0; i < r->n_found; i++)
-            r->scores[i] = r->found[i].score;
-        float kth = kth_largest(r->scores, r->n_found, k);
-        r->among_found = kth > r->among_found ? kth : r->among_found;
-    }
-    tighten(r);
     uint32_t n = 0;
-    for (uint32_t i = 0; i < r->n_found; i++)
-        if (r->found[i].score >= r->needed)
-            r->found[n++] = r->found[i];
-    r->n_found = n;
-}
-
-/* Add the exact parts of one list to the rows found. */
-static bool add_exact(struct prune *r, size_t list)
-{
-    const struct list *l = &r->lists[list];
-    const struct al_seg_row *rows = r->p->seg->rows;
-    bool open = false;
     for (uint32_t i = 0; i < r->n_found; i++) {
-        uint32_t row = r->found[i].row;
-        uint32_t tf = list < SLOTS ? r->found[i].tfs[list] : TF_LOOK_UP;
-        if (tf == TF_LOOK_UP) {
-            if (!open)
-                al_list_init(&r->spare, &l->postings.view, r->p->n_rows, r->p->seg->is_sealed);
-            open = true;
-            tf = al_list_seek(&r->spare, row) == row ? al_list_tf(&r->spare) : 0;
-        }
-        if (tf)
-            r->exact[i] += al_bm25_part(r->q, l->weight, tf, rows[row].n_terms);
+        r->found[n] = r->found[i];
+        n += r->found[i].score >= r->needed;
     }
-    return !open || !r->spare.damaged;
+    r->n_found = n;
 }
 
 /* Offer what was found to the heap. */
 static enum al_code offer_found(struct prune *r, struct al_err *err)
 {
-    memset(r->exact, 0, r->n_found * sizeof *r->exact);
-    for (size_t i = 0; i < r->n; i++)
-        if (!add_exact(r, i))
-            return al_bm25_damaged(err);
     for (uint32_t i = 0; i < r->n_found; i++)
-        al_bm25_offer(r->p, r->found[i].row, r->exact[i], r->best);
+        r->exact[i] = (struct al_row_score){.row = r->found[i].row};
+    AL_TRY(al_bm25_score_rows(r->p, r->q, r->exact, r->n_found, err));
+    for (uint32_t i = 0; i < r->n_found; i++)
+        al_bm25_offer(r->p, r->exact[i].row, r->exact[i].score, r->best);
     r->n_found = 0;
     tighten(r);
     return AL_OK;
@@ -223,32 +209,32 @@ static enum al_code keep(struct prune *r, uint32_t row, uint32_t at, struct al_e
         drop_hopeless(r);
         if (r->n_found > r->cap_found - r->cap_found / 4) /* many with like scores */
             AL_TRY(offer_found(r, err));
-        if (r->sums[at] < r->needed)
-            return AL_OK;
     }
-    struct found *f = &r->found[r->n_found++];
-    f->row = row;
-    f->score = r->sums[at];
-    memcpy(f->tfs, r->tfs[at], SLOTS);
+    r->found[r->n_found++] = (struct found){row, r->sums[at]};
+    count_score(r, r->sums[at]);
     return AL_OK;
 }
 
 /* ---- a window ---- */
 
+/* Parts of n postings; at least a little, so that a sum that is not 0 says touched. */
 #define PARTS_BODY \
     for (uint32_t i = 0; i < n; i++) { \
         float tf = (float)(int32_t)tfs[i]; \
-        float length = (float)(int32_t)lengths[at[i]].n_terms; \
+        float length = (float)(int32_t)lengths[rows[i]].n_terms; \
         float part = weight * tf / (tf + (norm + slope * length)); \
         parts[i] = part > TINY ? part : TINY; \
     }
 
-/* Parts of n postings; at least a little, so that a sum that is not 0 says touched. */
-typedef void parts_fn(const struct prune *r, float weight, const uint32_t *at, const uint32_t *tfs,
-                      uint32_t n, float *restrict parts);
+/* Bit i of word w is set when sum 64 * w + i is at least `least`. */
+static void mark_any(const float *sums, uint32_t n, float least, uint64_t *words)
+{
+    for (uint32_t i = 0; i < n; i++)
+        words[i / 64] |= (uint64_t)(sums[i] >= least) << i % 64;
+}
 
-static void parts_any(const struct prune *r, float weight, const uint32_t *at, const uint32_t *tfs,
-                      uint32_t n, float *restrict parts)
+static void parts_any(const struct prune *r, float weight, const uint32_t *rows,
+                      const uint32_t *tfs, uint32_t n, float *restrict parts)
 {
     const struct al_seg_row *lengths = r->p->seg->rows;
     const float norm = r->norm;
@@ -256,9 +242,19 @@ static void parts_any(const struct prune *r, float weight, const uint32_t *at, c
     PARTS_BODY
 }
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(AL_PORTABLE)
+__attribute__((target("avx2"))) static void mark_avx2(const float *sums, uint32_t n, float least,
+                                                      uint64_t *words)
+{
+    const __m256 limit = _mm256_set1_ps(least);
+    for (uint32_t i = 0; i < n; i += 8) {
+        __m256 above = _mm256_cmp_ps(_mm256_loadu_ps(sums + i), limit, _CMP_GE_OQ);
+        words[i / 64] |= (uint64_t)(uint32_t)_mm256_movemask_ps(above) << i % 64;
+    }
+}
+
 __attribute__((target("avx2"))) static void parts_avx2(const struct prune *r, float weight,
-                                                       const uint32_t *at, const uint32_t *tfs,
+                                                       const uint32_t *rows, const uint32_t *tfs,
                                                        uint32_t n, float *restrict parts)
 {
     const struct al_seg_row *lengths = r->p->seg->rows;
@@ -268,15 +264,6 @@ __attribute__((target("avx2"))) static void parts_avx2(const struct prune *r, fl
 }
 #endif
 
-static parts_fn *choose_parts(void)
-{
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2"))
-        return parts_avx2;
-#endif
-    return parts_any;
-}
-
 /* Add postings [at, to) of the list's block to the sums. */
 static void add_postings(struct prune *r, uint32_t list, uint32_t to, uint32_t first)
 {
@@ -284,18 +271,16 @@ static void add_postings(struct prune *r, uint32_t list, uint32_t to, uint32_t f
     const uint32_t *rows = p->rows + p->at;
     const uint32_t *tfs = al_list_tfs(p) + p->at;
     uint32_t n = to - p->at;
-    uint32_t n_touched = r->n_touched;
-    choose_parts()(r, r->lists[list].weight, rows, tfs, n, r->parts);
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t at = rows[i] - first;
-        float sum = r->sums[at];
-        r->touched[n_touched] = (uint16_t)at;
-        n_touched += sum == 0;
-        r->sums[at] = sum + r->parts[i];
-        if (list < SLOTS)
-            r->tfs[at][list] = (uint8_t)(tfs[i] < TF_LOOK_UP ? tfs[i] : TF_LOOK_UP);
-    }
-    r->n_touched = n_touched;
+    float *parts = r->parts;
+#if defined(__x86_64__) && !defined(AL_PORTABLE)
+    if (r->has_avx2)
+        parts_avx2(r, r->lists[list].weight, rows, tfs, n, parts);
+    else
+#endif
+        parts_any(r, r->lists[list].weight, rows, tfs, n, parts);
+    float *sums = r->sums;
+    for (uint32_t i = 0; i < n; i++)
+        sums[rows[i] - first] += parts[i];
 }
 
 static void add_list(struct prune *r, uint32_t list, uint32_t from, uint32_t to)
@@ -328,9 +313,7 @@ static size_t partition(struct prune *r, uint32_t from, uint32_t to)
     float sum = 0;
     size_t i = 0;
     for (; i < r->n; i++) {
-        struct list *l = &r->lists[r->order[i]];
-        l->rest = sum;
-        sum += l->window_bound;
+        sum += r->lists[r->order[i]].window_bound;
         if (sum >= r->needed)
             break;
     }
@@ -342,20 +325,23 @@ static bool is_allowed(const struct prune *r, uint32_t row)
     return !r->masked || al_part_allows(r->p, r->p->seg->rows[row].doc);
 }
 
-/* Of the rows touched, those that may still pass, ascending. */
-static void find_alive(struct prune *r, uint32_t from, float rest)
+/* Of the window's rows, those that may still pass, ascending. */
+static void find_alive(struct prune *r, struct al_row_range w, float rest)
 {
-    uint64_t bits[WINDOW / 64] = {0};
-    for (uint32_t i = 0; i < r->n_touched; i++) {
-        uint32_t at = r->touched[i];
-        if (r->sums[at] + rest >= r->needed)
-            al_bit_set(bits, at);
-    }
+    uint64_t words[WINDOW / 64] = {0};
+    uint32_t n_sums = (w.to - w.from + 63) / 64 * 64;
+    float least = r->needed - rest > TINY ? r->needed - rest : TINY;
+#if defined(__x86_64__) && !defined(AL_PORTABLE)
+    if (r->has_avx2)
+        mark_avx2(r->sums, n_sums, least, words);
+    else
+#endif
+        mark_any(r->sums, n_sums, least, words);
     uint32_t n = 0;
-    for (uint32_t i = 0; i < WINDOW / 64; i++) {
-        for (uint64_t word = bits[i]; word; word &= word - 1) {
+    for (uint32_t i = 0; i < n_sums / 64; i++) {
+        for (uint64_t word = words[i]; word; word &= word - 1) {
             uint32_t at = i * 64 + (uint32_t)__builtin_ctzll(word);
-            if (is_allowed(r, from + at))
+            if (is_allowed(r, w.from + at))
                 r->alive[n++] = (uint16_t)at;
         }
     }
@@ -388,40 +374,69 @@ static void look_up(struct prune *r, uint32_t list, uint32_t from)
         if (l->window_bound < missing || !can_reach(r, l, from + at, missing))
             continue;
         if (al_list_row(&l->postings) == from + at) {
-            uint32_t tf = al_list_tf(&l->postings);
-            float f = (float)tf;
-            r->sums[at] += l->weight * f /
-                           (f + r->norm + r->norm_slope * (float)rows[from + at].n_terms);
-            if (list < SLOTS)
-                r->tfs[at][list] = (uint8_t)(tf < TF_LOOK_UP ? tf : TF_LOOK_UP);
+            float tf = (float)al_list_tf(&l->postings);
+            r->sums[at] += l->weight * tf /
+                           (tf + r->norm + r->norm_slope * (float)rows[from + at].n_terms);
         }
         r->alive[n++] = (uint16_t)at;
     }
     r->n_alive = n;
 }
 
-static enum al_code search_window(struct prune *r, uint32_t from, uint32_t to, struct al_err *err)
+/* About how many postings of the list lie in n_rows rows. */
+static uint64_t estimate(const struct prune *r, const struct list *l, uint32_t n_rows)
 {
-    size_t n_rest = partition(r, from, to);
+    return (uint64_t)l->postings.view.n_rows * n_rows / r->p->n_rows;
+}
+
+/* Add the essential lists, and of the others those that would cost more to look the rows up in.
+ * r->order then starts with the n lists to look up, the one with the least bound first, and *ret_rest
+ * is the sum of their bounds. */
+static size_t add_lists(struct prune *r, size_t n_rest, struct al_row_range w, float *ret_rest)
+{
+    uint32_t n_rows = w.to - w.from;
+    uint64_t n_added = 0;
+    for (size_t i = n_rest; i < r->n; i++) {
+        struct list *l = &r->lists[r->order[i]];
+        if (l->window_bound <= 0)
+            continue;
+        add_list(r, r->order[i], w.from, w.to);
+        n_added += estimate(r, l, n_rows);
+    }
+    size_t n = 0;
+    *ret_rest = 0;
+    for (size_t i = 0; i < n_rest; i++) {
+        uint32_t list = r->order[i];
+        struct list *l = &r->lists[list];
+        if (l->window_bound <= 0)
+            continue;
+        if (l->postings.n_blocks == 0 || n_added * LOOK_UP_COST >= estimate(r, l, n_rows)) {
+            add_list(r, list, w.from, w.to);
+            continue;
+        }
+        l->rest = *ret_rest;
+        *ret_rest += l->window_bound;
+        r->order[i] = r->order[n];
+        r->order[n++] = list;
+    }
+    return n;
+}
+
+static enum al_code search_window(struct prune *r, struct al_row_range w, struct al_err *err)
+{
+    float rest;
+    size_t n_rest = partition(r, w.from, w.to);
     if (n_rest == r->n)
         return AL_OK;
-    r->n_touched = 0;
-    for (size_t i = n_rest; i < r->n; i++)
-        if (r->lists[r->order[i]].window_bound > 0)
-            add_list(r, r->order[i], from, to);
-    float rest = r->lists[r->order[n_rest]].rest;
-    find_alive(r, from, rest);
-    for (size_t i = n_rest; i-- > 0 && r->n_alive > 0;)
-        if (r->lists[r->order[i]].window_bound > 0)
-            look_up(r, r->order[i], from);
+    size_t n_look_up = add_lists(r, n_rest, w, &rest);
+    find_alive(r, w, rest);
+    while (n_look_up > 0 && r->n_alive > 0)
+        look_up(r, r->order[--n_look_up], w.from);
     enum al_code code = AL_OK;
     for (uint32_t i = 0; code == AL_OK && i < r->n_alive; i++)
         if (r->sums[r->alive[i]] >= r->needed)
-            code = keep(r, from + r->alive[i], r->alive[i], err);
-    for (uint32_t i = 0; i < r->n_touched; i++) {
-        r->sums[r->touched[i]] = 0;
-        memset(r->tfs[r->touched[i]], 0, SLOTS);
-    }
+            code = keep(r, w.from + r->alive[i], r->alive[i], err);
+    memset(r->sums, 0, (w.to - w.from) * sizeof r->sums[0]);
     return code;
 }
 
@@ -445,7 +460,7 @@ static enum al_code search_range(struct prune *r, struct al_row_range range, str
         if (n_polls++ % POLL_EVERY == 0)
             AL_TRY(al_scope_poll(r->s, err));
         uint32_t to = range.to - row < r->width ? range.to : row + r->width;
-        AL_TRY(search_window(r, row, to, err));
+        AL_TRY(search_window(r, (struct al_row_range){row, to}, err));
         r->width = r->width * 2 < WINDOW ? r->width * 2 : WINDOW;
         row = next_row(r, to);
     }
@@ -509,7 +524,7 @@ static bool is_sparse(const struct prune *r)
     for (size_t i = 0; i < r->n; i++)
         n_postings += r->lists[i].postings.view.n_rows;
     uint64_t n_rows = n_docs * p->n_rows / (p->n_docs ? p->n_docs : 1);
-    return n_rows * r->n * SPARSE_COST < n_postings;
+    return n_rows * r->n * LOOK_UP_COST < n_postings;
 }
 
 /* ---- search ---- */
@@ -567,20 +582,21 @@ static struct prune *prune_alloc(const struct al_scope *s, const struct al_leg_q
     struct prune *r = al_arena_zalloc(a, sizeof *r);
     if (!r)
         return NULL;
-    r->cap_found = 2 * best->k + 32;
+    r->cap_found = 4 * best->k + 32;
     r->lists = al_arena_alloc(a, q->n_terms * sizeof *r->lists);
     r->order = al_arena_alloc(a, q->n_terms * sizeof *r->order);
     r->by_bound = al_arena_alloc(a, q->n_terms * sizeof *r->by_bound);
     r->reach = al_arena_alloc(a, q->n_terms * sizeof *r->reach);
     r->found = al_arena_alloc(a, r->cap_found * sizeof *r->found);
     r->exact = al_arena_alloc(a, r->cap_found * sizeof *r->exact);
-    r->scores = al_arena_alloc(a, r->cap_found * sizeof *r->scores);
-    if (!r->lists || !r->order || !r->by_bound || !r->reach || !r->found || !r->exact ||
-        !r->scores)
+    if (!r->lists || !r->order || !r->by_bound || !r->reach || !r->found || !r->exact)
         return NULL;
     r->s = s;
     r->q = q;
     r->best = best;
+#if defined(__x86_64__) && !defined(AL_PORTABLE)
+    r->has_avx2 = __builtin_cpu_supports("avx2");
+#endif
     r->slack = 1e-5f + 1e-6f * (float)q->n_terms;
     r->norm = (float)al_bm25_norm(q, 0);
     r->norm_slope = (float)(((double)al_bm25_norm(q, 1u << 20) - al_bm25_norm(q, 0)) / (1u << 20));
@@ -601,10 +617,9 @@ enum al_code al_bm25_search(struct al_scope *s, const struct al_part *p,
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "search: memory limit of the request");
     r->p = p;
     r->masked = p->mask && (p->dead || s->filter || !p->seg->is_sealed);
-    r->among_found = 0;
     r->width = WINDOW_FIRST;
     open_lists(r);
-    tighten(r);
+    start_counting(r, r->n ? r->reach[r->n - 1] : 0);
     AL_TRY(is_sparse(r) ? search_allowed(r, err) : search_ranges(r, err));
     for (size_t i = 0; i < r->n; i++)
         if (r->lists[i].postings.damaged)

@@ -95,7 +95,7 @@ static void sum_any(uint32_t *rows, uint32_t before)
     SUM_BODY
 }
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(AL_PORTABLE)
 __attribute__((target("avx2"))) static void unpack_avx2(const uint8_t *in, unsigned bits,
                                                         uint32_t *out)
 {
@@ -110,7 +110,7 @@ __attribute__((target("avx2"))) static void sum_avx2(uint32_t *rows, uint32_t be
 
 void al_unpack(const uint8_t *in, unsigned bits, uint32_t out[AL_PACK_N])
 {
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(AL_PORTABLE)
     if (__builtin_cpu_supports("avx2")) {
         unpack_avx2(in, bits, out);
         return;
@@ -121,7 +121,7 @@ void al_unpack(const uint8_t *in, unsigned bits, uint32_t out[AL_PACK_N])
 
 void al_unpack_sum(uint32_t rows[AL_PACK_N], uint32_t before)
 {
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(AL_PORTABLE)
     if (__builtin_cpu_supports("avx2")) {
         sum_avx2(rows, before);
         return;

@@ -159,6 +159,7 @@ static void show_tables(struct al_sealed *s, const struct al_sealed_options *opt
     g->n_docs = s->footer.n_docs;
     g->n_rows = s->footer.n_rows;
     g->n_vecs = s->footer.n_vecs;
+    g->n_terms = s->footer.n_terms;
     g->n_ranges = s->footer.n_spaces;
     g->docs = section(s, AL_SECTION_DOCS);
     g->rows = section(s, AL_SECTION_ROWS);

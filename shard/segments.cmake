@@ -5,7 +5,7 @@ set(AL_SEGMENT_SOURCES
   postings.c postings_list.c postings_pack.c impact.c terms.c segment.c prepare.c growing.c sealed_footer.c sealed_write.c sealed_load.c
   manifest.c segset.c segset_build.c segset_upkeep.c scope.c topk.c bm25.c bm25_df.c bm25_prune.c vector_leg.c legs.c)
 set(AL_SEGMENT_PRIVATE al::vendor_xxhash m)
-set(AL_SEGMENT_TESTS version filter index segset segset_fault segset_graph segset_threads)
+set(AL_SEGMENT_TESTS version filter index postings bm25 segset segset_fault segset_graph segset_threads)
 if(AL_WITH_VENDOR)
   list(APPEND AL_SEGMENT_SOURCES index_faiss.c faiss_shim.cpp)
   list(APPEND AL_SEGMENT_PRIVATE al::vendor_faiss)

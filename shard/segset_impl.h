@@ -60,6 +60,9 @@ struct al_part {
     uint32_t n_rows;
     uint32_t n_vecs;
     uint64_t *dead; /* copy; NULL: none */
+    uint32_t n_dead_docs;
+    const uint32_t *dead_log; /* n_dead_docs of it, and more that died since; NULL: not kept */
+    _Atomic uint64_t *dead_counts;
     uint64_t *mask; /* visible, live and matching documents; NULL: all of them */
     uint64_t n_allowed_vecs;
 };
@@ -148,7 +151,8 @@ void al_topk_sort(struct al_topk *t);
 
 /* ---- text ---- */
 
-/* Count in ret_df (n_terms, added to) the visible live rows that hold each term. */
+/* Count in ret_df (n_terms, added to) the visible live rows that hold each term. There is no filter;
+ * the growing segment has to be selected before. */
 AL_NODISCARD enum al_code al_bm25_df(const struct al_scope *s, const struct al_part *p,
                                      const struct al_str *terms, size_t n_terms, uint64_t *ret_df,
                                      struct al_err *err);
