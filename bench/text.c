@@ -2,7 +2,8 @@
  * pruned, and that both give the same.
  *
  * usage: airlore-bench-text TEXTS QUERIES [-k K] [-n ROUNDS] [--segments N] [--only all|pruned]
- *                           [--terms MIN-MAX] [--dead PERCENT]
+ *                           [--terms MIN-MAX] [--dead PERCENT] [--k1 K1] [--b B]
+ *        airlore-bench-text --analyze TEXTS    the terms of each line, for another engine
  * TEXTS: one text a line. QUERIES: one a line. Prints one JSON line. */
 #include <inttypes.h>
 #include <math.h>
@@ -40,6 +41,8 @@ struct bench {
     uint32_t min_terms;
     uint32_t max_terms;
     uint32_t dead;
+    float k1;
+    float b;
     struct lines corpus;
     struct al_segset *set;
     struct al_arena arena;
@@ -133,7 +136,8 @@ static void build(struct bench *b)
     for (uint64_t i = 0; i < b->corpus.n; i++)
         if (i * 2654435761u % 100 < b->dead)
             (void)al_segset_remove(b->set, 1, (i + 1) << 20);
-    check(al_disk_remove_tree(al_disk_system(), dir, &e), &e, "remove"); /* mapped, stays readable */
+    check(al_disk_remove_tree(al_disk_system(), dir, &e), &e,
+          "remove"); /* mapped, stays readable */
 }
 
 static void add_term(void *u, const struct al_term *t)
@@ -176,8 +180,8 @@ static void prepare(struct bench *b)
         df += cpu_s() - start;
         for (size_t t = 0; t < q->n; t++) {
             double d = (double)st.df[t];
-            q->weights[t] = (float)(log(1 + ((double)st.n_chunks - d + 0.5) / (d + 0.5)) *
-                                    q->counts[t]);
+            q->weights[t] =
+                (float)(log(1 + ((double)st.n_chunks - d + 0.5) / (d + 0.5)) * q->counts[t]);
         }
         b->avg_terms = (float)((double)st.n_terms / (double)st.n_chunks);
         b->n_queries++;
@@ -202,8 +206,8 @@ static enum al_code search_all(struct al_scope *s, const struct al_part *p,
 }
 
 /* One search through all parts; the hits are in a. */
-__attribute__((noinline)) static struct al_topk run_one(const struct bench *b, const struct query *query, search_fn *search,
-                              struct al_arena *a)
+__attribute__((noinline)) static struct al_topk
+run_one(const struct bench *b, const struct query *query, search_fn *search, struct al_arena *a)
 {
     static const uint32_t space = 1;
     struct al_scope s;
@@ -215,8 +219,8 @@ __attribute__((noinline)) static struct al_topk run_one(const struct bench *b, c
                              .term_weights = query->weights,
                              .n_terms = query->n,
                              .avg_terms = b->avg_terms,
-                             .k1 = 0.9f,
-                             .b = 0.4f,
+                             .k1 = b->k1,
+                             .b = b->b,
                              .depth = b->k,
                              .deadline_ns = AL_DEADLINE_NONE};
     check(al_scope_open(b->set, &space, 1, a, &s, &e), &e, "scope");
@@ -304,6 +308,10 @@ static void parse(struct bench *b, int argc, char **argv)
             b->n_segments = (uint32_t)v;
         else if (strcmp(argv[i], "--dead") == 0)
             b->dead = (uint32_t)v;
+        else if (strcmp(argv[i], "--k1") == 0)
+            b->k1 = strtof(argv[i + 1], NULL);
+        else if (strcmp(argv[i], "--b") == 0)
+            b->b = strtof(argv[i + 1], NULL);
         else if (strcmp(argv[i], "--only") == 0)
             b->only = argv[i + 1];
         else if (strcmp(argv[i], "--terms") == 0 &&
@@ -314,12 +322,41 @@ static void parse(struct bench *b, int argc, char **argv)
     }
 }
 
+static void print_term(void *u, const struct al_term *t)
+{
+    (void)u;
+    printf(AL_STR_FMT " ", AL_STR_ARG(t->term));
+}
+
+static int analyze(const char *path)
+{
+    struct lines l = read_lines(path);
+    struct al_analyzer *an = NULL;
+    struct al_err e = {0};
+    check(al_analyzer_acquire(&an, &e), &e, "analyzer");
+    for (size_t i = 0; i < l.n; i++) {
+        al_analyzer_run(an, l.at[i], print_term, NULL);
+        putchar('\n');
+    }
+    al_analyzer_release(an);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
-    struct bench b = {.k = 10, .rounds = 5, .n_segments = 1, .min_terms = 2, .max_terms = 8};
+    struct bench b = {.k = 10,
+                      .rounds = 5,
+                      .n_segments = 1,
+                      .min_terms = 2,
+                      .max_terms = 8,
+                      .k1 = 0.9f,
+                      .b = 0.4f};
+    if (argc == 3 && strcmp(argv[1], "--analyze") == 0)
+        return analyze(argv[2]);
     if (argc < 3 || argc % 2 == 0) {
         fputs("usage: airlore-bench-text TEXTS QUERIES [-k K] [-n ROUNDS] [--segments N]\n"
-              "       [--only all|pruned] [--terms MIN-MAX] [--dead PERCENT]\n",
+              "       [--only all|pruned] [--terms MIN-MAX] [--dead PERCENT] [--k1 K1] [--b B]\n"
+              "       airlore-bench-text --analyze TEXTS\n",
               stderr);
         return 2;
     }

@@ -1,7 +1,7 @@
-/* Document frequencies: how many visible live rows hold a term. In a sealed segment a space is a range
- * of rows: the postings in it are known from two places of the list, and only the dead among them
- * have to be looked for. Where all spaces of a segment are visible, which is the common case, each
- * term remembers how many of the dead hold it, and only who died since is looked at. */
+/* Document frequencies: how many visible live rows hold a term. In a sealed segment a space is a
+ * range of rows: the postings in it are known from two places of the list, and only the dead among
+ * them have to be looked for. Where all spaces of a segment are visible, which is the common case,
+ * each term remembers how many of the dead hold it, and only who died since is looked at. */
 #include <stdlib.h>
 
 #include "bm25.h"
@@ -59,8 +59,8 @@ static enum al_code count_logged(const struct al_scope *s, const struct al_part 
     return AL_OK;
 }
 
-/* Dead rows of the whole segment that hold the term. Another call may be ahead or behind: deaths are
- * numbered, so that what it left tells this moment's count, too. */
+/* Dead rows of the whole segment that hold the term. Another call may be ahead or behind: deaths
+ * are numbered, so that what it left tells this moment's count, too. */
 static enum al_code count_dead(const struct al_scope *s, const struct al_part *p, struct al_list *l,
                                uint32_t *ret, struct al_err *err)
 {

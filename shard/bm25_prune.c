@@ -7,9 +7,9 @@
  * precision and with some slack, and only decides what may be dropped: the rows that remain are
  * scored as bm25.h says, in the order of the query.
  *
- * Rows that pass are gathered and counted by score in buckets, so that the score that k of them reach
- * is known as it rises. That is cheaper than a heap with each row, whose order has to settle ties by
- * id; the heap of the search sees the few that are left at the end. */
+ * Rows that pass are gathered and counted by score in buckets, so that the score that k of them
+ * reach is known as it rises. That is cheaper than a heap with each row, whose order has to settle
+ * ties by id; the heap of the search sees the few that are left at the end. */
 #include <string.h>
 
 #if defined(__x86_64__) && !defined(AL_PORTABLE)
@@ -55,16 +55,16 @@ struct prune {
     struct al_topk *best;
     bool masked; /* rows of a range may be hidden */
     bool has_avx2;
-    size_t n;    /* lists, in the order of the query */
+    size_t n; /* lists, in the order of the query */
     struct list *lists;
     uint32_t *order;    /* lists by window_bound */
     uint32_t *by_bound; /* lists by bound */
     float *reach;       /* sums of bounds along by_bound */
     uint32_t width;     /* of the next window */
-    float norm;      /* norm of a length: norm + norm_slope * length */
+    float norm;         /* norm of a length: norm + norm_slope * length */
     float norm_slope;
     float slack;
-    float needed;    /* rows below it are hopeless; slack is taken off already */
+    float needed;          /* rows below it are hopeless; slack is taken off already */
     uint32_t bucket_first; /* bits of the scores of bucket 0, shifted; it takes all below, too */
     uint32_t bucket;       /* n_reached rows are in it and above */
     uint32_t n_reached;
@@ -87,7 +87,8 @@ static float bound_of(const struct prune *r, const struct al_impact *pairs, uint
     float best = 0;
     for (uint32_t i = 0; i < n; i++) {
         float tf = (float)pairs[i].tf;
-        float share = pairs[i].tf == AL_IMPACT_TF_ANY ? 1.0f : tf / (tf + r->norms[pairs[i].length]);
+        float share =
+            pairs[i].tf == AL_IMPACT_TF_ANY ? 1.0f : tf / (tf + r->norms[pairs[i].length]);
         best = share > best ? share : best;
     }
     return best;
@@ -218,12 +219,12 @@ static enum al_code keep(struct prune *r, uint32_t row, uint32_t at, struct al_e
 /* ---- a window ---- */
 
 /* Parts of n postings; at least a little, so that a sum that is not 0 says touched. */
-#define PARTS_BODY \
-    for (uint32_t i = 0; i < n; i++) { \
-        float tf = (float)(int32_t)tfs[i]; \
-        float length = (float)(int32_t)lengths[rows[i]].n_terms; \
+#define PARTS_BODY                                                 \
+    for (uint32_t i = 0; i < n; i++) {                             \
+        float tf = (float)(int32_t)tfs[i];                         \
+        float length = (float)(int32_t)lengths[rows[i]].n_terms;   \
         float part = weight * tf / (tf + (norm + slope * length)); \
-        parts[i] = part > TINY ? part : TINY; \
+        parts[i] = part > TINY ? part : TINY;                      \
     }
 
 /* Bit i of word w is set when sum 64 * w + i is at least `least`. */
@@ -375,8 +376,8 @@ static void look_up(struct prune *r, uint32_t list, uint32_t from)
             continue;
         if (al_list_row(&l->postings) == from + at) {
             float tf = (float)al_list_tf(&l->postings);
-            r->sums[at] += l->weight * tf /
-                           (tf + r->norm + r->norm_slope * (float)rows[from + at].n_terms);
+            r->sums[at] +=
+                l->weight * tf / (tf + r->norm + r->norm_slope * (float)rows[from + at].n_terms);
         }
         r->alive[n++] = (uint16_t)at;
     }
@@ -390,8 +391,8 @@ static uint64_t estimate(const struct prune *r, const struct list *l, uint32_t n
 }
 
 /* Add the essential lists, and of the others those that would cost more to look the rows up in.
- * r->order then starts with the n lists to look up, the one with the least bound first, and *ret_rest
- * is the sum of their bounds. */
+ * r->order then starts with the n lists to look up, the one with the least bound first, and
+ * *ret_rest is the sum of their bounds. */
 static size_t add_lists(struct prune *r, size_t n_rest, struct al_row_range w, float *ret_rest)
 {
     uint32_t n_rows = w.to - w.from;
@@ -440,8 +441,9 @@ static enum al_code search_window(struct prune *r, struct al_row_range w, struct
     return code;
 }
 
-/* The first row at or behind `row` of the lists without which nothing is enough: those that are left
- * when lists are taken away, least bound first, as long as all taken together are not enough. */
+/* The first row at or behind `row` of the lists without which nothing is enough: those that are
+ * left when lists are taken away, least bound first, as long as all taken together are not enough.
+ */
 static uint32_t next_row(struct prune *r, uint32_t row)
 {
     uint32_t next = AL_ROW_NONE;
@@ -487,8 +489,8 @@ static void score_row(struct prune *r, uint32_t row)
         struct list *l = &r->lists[i];
         if (al_list_seek(&l->postings, row) != row)
             continue;
-        score += al_bm25_part(r->q, l->weight, al_list_tf(&l->postings),
-                              r->p->seg->rows[row].n_terms);
+        score +=
+            al_bm25_part(r->q, l->weight, al_list_tf(&l->postings), r->p->seg->rows[row].n_terms);
         any = true;
     }
     if (any)

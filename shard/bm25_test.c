@@ -1,5 +1,5 @@
-/* The pruned search and the counts of documents against the plain way, on random corpora. Built twice:
- * as it is, and with windows of a few rows and without vector instructions. */
+/* The pruned search and the counts of documents against the plain way, on random corpora. Built
+ * twice: as it is, and with windows of a few rows and without vector instructions. */
 #include "bm25.h"
 
 #include <math.h>

@@ -2,8 +2,8 @@
  *
  * The score of a posting is weight * tf / (tf + k1 * (1 - b + b * length / mean length)): it grows
  * with tf and falls with the length, whatever weight, k1, b and mean length a query brings. So the
- * best of a set of postings is one of its Pareto front: the pairs (tf, length) that no other pair of
- * the set beats in both. A front is kept for each block and list, of a few pairs of a byte each;
+ * best of a set of postings is one of its Pareto front: the pairs (tf, length) that no other pair
+ * of the set beats in both. A front is kept for each block and list, of a few pairs of a byte each;
  * lengths are rounded down, counts of 255 and more stand for any count, and neighbours are merged
  * into (larger tf, smaller length) where there are too many: a bound stays a bound.
  *

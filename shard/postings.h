@@ -39,7 +39,7 @@ AL_NODISCARD enum al_code al_postings_add(struct al_postings *l, struct al_mem *
 /* A block of a sealed list of at least 128 postings; on disk as it is. */
 struct al_block {
     uint32_t last_row;
-    uint32_t offset; /* in the list's bytes */
+    uint32_t offset;  /* in the list's bytes */
     uint8_t row_bits; /* of a full block; of the varints at the end both are 0 */
     uint8_t tf_bits;
     struct al_impact front[AL_FRONT_MAX]; /* the last pair repeated */
@@ -65,8 +65,8 @@ struct al_postings_view {
     const uint8_t *p;
     uint32_t n_bytes;
     uint32_t n_rows;
-    uint32_t n_front; /* 0: nothing is known */
-    uint32_t number;  /* of the term, in a sealed segment */
+    uint32_t n_front;              /* 0: nothing is known */
+    uint32_t number;               /* of the term, in a sealed segment */
     const struct al_block *blocks; /* al_blocks_of(n_rows) of them; NULL: none */
     const struct al_impact *front;
 };

@@ -1,6 +1,6 @@
 /* Reading lists. The bytes may be damaged: what a block says of itself is checked when the segment
- * is loaded (al_blocks_fit), and that its rows end where it says when it is read; as rows of a block
- * can only ascend, all of them are below the limit then. */
+ * is loaded (al_blocks_fit), and that its rows end where it says when it is read; as rows of a
+ * block can only ascend, all of them are below the limit then. */
 #include <string.h>
 
 #include "postings.h"

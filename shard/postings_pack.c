@@ -48,41 +48,41 @@ __attribute__((always_inline)) static inline void unpack_bits(const uint8_t *in,
     }
 }
 
-#define CASE(bits_) \
-    case bits_: \
+#define CASE(bits_)                  \
+    case bits_:                      \
         unpack_bits(in, bits_, out); \
         return
-#define CASES4(first_) \
-    CASE(first_); \
+#define CASES4(first_)  \
+    CASE(first_);       \
     CASE((first_) + 1); \
     CASE((first_) + 2); \
     CASE((first_) + 3)
-#define UNPACK_BODY \
-    switch (bits) { \
-        CASES4(1); \
-        CASES4(5); \
-        CASES4(9); \
-        CASES4(13); \
-        CASES4(17); \
-        CASES4(21); \
-        CASES4(25); \
-        CASES4(29); \
-    default: \
+#define UNPACK_BODY                              \
+    switch (bits) {                              \
+        CASES4(1);                               \
+        CASES4(5);                               \
+        CASES4(9);                               \
+        CASES4(13);                              \
+        CASES4(17);                              \
+        CASES4(21);                              \
+        CASES4(25);                              \
+        CASES4(29);                              \
+    default:                                     \
         memset(out, 0, AL_PACK_N * sizeof *out); \
     }
 
 /* Running sums of four numbers and the sum before, group by group. */
-#define SUM_BODY \
-    loose_lanes *v = (loose_lanes *)(void *)rows; \
-    const lanes zero = {0}; \
-    lanes last = zero + before; \
-    for (unsigned k = 0; k < GROUPS; k++) { \
-        lanes x = v[k] + 1; \
+#define SUM_BODY                                           \
+    loose_lanes *v = (loose_lanes *)(void *)rows;          \
+    const lanes zero = {0};                                \
+    lanes last = zero + before;                            \
+    for (unsigned k = 0; k < GROUPS; k++) {                \
+        lanes x = v[k] + 1;                                \
         x += __builtin_shufflevector(zero, x, 0, 4, 5, 6); \
         x += __builtin_shufflevector(zero, x, 0, 0, 4, 5); \
-        x += last; \
-        v[k] = x; \
-        last = __builtin_shufflevector(x, x, 3, 3, 3, 3); \
+        x += last;                                         \
+        v[k] = x;                                          \
+        last = __builtin_shufflevector(x, x, 3, 3, 3, 3);  \
     }
 
 static void unpack_any(const uint8_t *in, unsigned bits, uint32_t *out)

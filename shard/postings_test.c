@@ -1,4 +1,5 @@
-/* Packing, lists, bounds and the dictionary. Built twice: as it is, and without vector instructions. */
+/* Packing, lists, bounds and the dictionary. Built twice: as it is, and without vector
+ * instructions. */
 #include "postings.h"
 
 #include <stdlib.h>
@@ -23,7 +24,8 @@ static int setup(void **state)
     return 0;
 }
 
-/* The layout, written down a second time: number i is in lane i % 4, the (i / 4)-th of that lane. */
+/* The layout, written down a second time: number i is in lane i % 4, the (i / 4)-th of that lane.
+ */
 static uint32_t read_number(const uint8_t *p, unsigned bits, unsigned i)
 {
     uint32_t v = 0;

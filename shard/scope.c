@@ -208,8 +208,7 @@ enum al_code al_scope_select(struct al_scope *s, struct al_part *p, struct al_er
         p->mask[i] &= ~p->dead[i];
     if (s->filter)
         AL_TRY(apply_filter(s, p, err));
-    p->n_allowed_vecs =
-        s->filter || !p->seg->is_sealed ? count_vecs(p) : count_live_vecs(s, p);
+    p->n_allowed_vecs = s->filter || !p->seg->is_sealed ? count_vecs(p) : count_live_vecs(s, p);
     return AL_OK;
 }
 

@@ -112,7 +112,7 @@ enum al_code al_sealed_check_sums(const uint8_t *p, const struct al_seg_footer *
                                   struct al_err *err)
 {
     static const char *const names[AL_SECTION_COUNT] = {
-        "documents", "rows",  "spaces",     "attributes", "vector rows", "vectors",
+        "documents", "rows",   "spaces",     "attributes", "vector rows", "vectors",
         "postings",  "blocks", "dictionary", "terms",      "graph",
     };
     for (size_t i = 0; i < AL_SECTION_COUNT; i++)

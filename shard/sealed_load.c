@@ -286,8 +286,7 @@ static bool front_holds(const struct al_sealed *s, struct al_list *l)
         uint32_t length = s->seg.rows[l->rows[i]].n_terms;
         if (!al_front_covers(v->front, v->n_front, tfs[i], length))
             return false;
-        if (v->blocks &&
-            !al_front_covers(v->blocks[l->block].front, AL_FRONT_MAX, tfs[i], length))
+        if (v->blocks && !al_front_covers(v->blocks[l->block].front, AL_FRONT_MAX, tfs[i], length))
             return false;
     }
     return true;

@@ -87,11 +87,12 @@ struct al_segment {
     size_t n_counts;
     size_t cap_counts;
     uint64_t n_live_terms;
-    /* of a sealed segment, from the first death on; NULL: out of memory then. Neither moves; entries
-     * below the n_dead_docs that a reader saw under the lock do not change. */
+    /* of a sealed segment, from the first death on; NULL: out of memory then. Neither moves;
+     * entries below the n_dead_docs that a reader saw under the lock do not change. */
     uint32_t *dead_log; /* documents in the order of their deaths */
-    _Atomic uint64_t *dead_counts; /* of each term: deaths looked at << 32 | dead rows that hold it */
-    uint32_t n_terms;              /* sealed only */
+    _Atomic uint64_t
+        *dead_counts; /* of each term: deaths looked at << 32 | dead rows that hold it */
+    uint32_t n_terms; /* sealed only */
 };
 
 /* Free what al_segment itself owns. */

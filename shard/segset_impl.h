@@ -151,13 +151,14 @@ void al_topk_sort(struct al_topk *t);
 
 /* ---- text ---- */
 
-/* Count in ret_df (n_terms, added to) the visible live rows that hold each term. There is no filter;
- * the growing segment has to be selected before. */
+/* Count in ret_df (n_terms, added to) the visible live rows that hold each term. There is no
+ * filter; the growing segment has to be selected before. */
 AL_NODISCARD enum al_code al_bm25_df(const struct al_scope *s, const struct al_part *p,
                                      const struct al_str *terms, size_t n_terms, uint64_t *ret_df,
                                      struct al_err *err);
 
-/* Offer the allowed rows of the part with a term of q that may be among the best, with their scores.
+/* Offer the allowed rows of the part with a term of q that may be among the best, with their
+ * scores.
  */
 AL_NODISCARD enum al_code al_bm25_search(struct al_scope *s, const struct al_part *p,
                                          const struct al_leg_query *q, struct al_topk *best,
