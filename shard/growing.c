@@ -174,7 +174,7 @@ static bool find_postings(const struct al_segment *s, struct al_str term,
     if (!slot || g->terms[slot - 1].postings.n_rows == 0)
         return false;
     const struct al_postings *l = &g->terms[slot - 1].postings;
-    *ret = (struct al_postings_view){l->p, l->n_bytes, l->n_rows, NULL};
+    *ret = (struct al_postings_view){.p = l->p, .n_bytes = l->n_bytes, .n_rows = l->n_rows};
     return true;
 }
 
@@ -355,16 +355,17 @@ static bool copy_postings(struct al_growing *to, const struct al_growing *from,
     for (size_t i = 0; i < from->n_terms; i++) {
         const struct al_growing_term *t = &from->terms[i];
         const struct al_postings *l = &t->postings;
-        struct al_postings_view v = {l->p, l->n_bytes, l->n_rows, NULL};
-        struct al_cursor c;
+        struct al_postings_view v = {.p = l->p, .n_bytes = l->n_bytes, .n_rows = l->n_rows};
+        struct al_list c;
         uint32_t term = AL_ROW_NONE;
-        al_cursor_init(&c, &v, from->seg.n_rows, false);
-        for (; c.row != AL_ROW_NONE; al_cursor_next(&c)) {
-            if (new_rows[c.row] == AL_ROW_NONE)
+        al_list_init(&c, &v, from->seg.n_rows, false);
+        for (; c.n > 0; al_list_next(&c)) {
+            uint32_t row = new_rows[al_list_row(&c)];
+            if (row == AL_ROW_NONE)
                 continue;
             if (term == AL_ROW_NONE)
                 term = intern(to, term_of(from, t), t->hash);
-            if (term == AL_ROW_NONE || !post(to, term, new_rows[c.row], c.tf))
+            if (term == AL_ROW_NONE || !post(to, term, row, al_list_tf(&c)))
                 return false;
         }
     }

@@ -46,7 +46,8 @@ static enum al_code stats_of(struct al_scope *s, const struct al_str *terms, siz
     for (size_t i = 0; i < s->n_parts; i++) {
         if (i + 1 == s->n_parts)
             al_scope_lock(s);
-        AL_TRY(al_scope_select(s, &s->parts[i], err));
+        if (!s->parts[i].seg->is_sealed)
+            AL_TRY(al_scope_select(s, &s->parts[i], err));
         AL_TRY(al_bm25_df(s, &s->parts[i], terms, n_terms, df, err));
     }
     return AL_OK;

@@ -1,3 +1,4 @@
+/* Writing lists. */
 #include "postings.h"
 
 #include <string.h>
@@ -12,6 +13,13 @@ static uint32_t put_varint(uint8_t *p, uint64_t v)
         p[n++] = (uint8_t)(v | 0x80);
     p[n++] = (uint8_t)v;
     return n;
+}
+
+/* delta: from the row before. */
+static uint32_t put_posting(uint8_t *p, uint64_t delta, uint32_t tf)
+{
+    uint32_t n = put_varint(p, delta << 1 | (tf == 1));
+    return tf == 1 ? n : n + put_varint(p + n, tf);
 }
 
 static bool reserve(struct al_postings *l, struct al_mem *mem)
@@ -35,109 +43,86 @@ enum al_code al_postings_add(struct al_postings *l, struct al_mem *mem, uint32_t
     if (!reserve(l, mem))
         return AL_RESOURCE_EXHAUSTED;
     uint64_t delta = l->n_rows ? (uint64_t)row - l->last : (uint64_t)row + 1;
-    l->n_bytes += put_varint(l->p + l->n_bytes, delta << 1 | (tf == 1));
-    if (tf != 1)
-        l->n_bytes += put_varint(l->p + l->n_bytes, tf);
+    l->n_bytes += put_posting(l->p + l->n_bytes, delta, tf);
     l->last = row;
     l->n_rows++;
     return AL_OK;
 }
 
-uint32_t al_skips_of(uint32_t n_rows)
+/* ---- sealing ---- */
+
+uint32_t al_blocks_of(uint32_t n_rows)
 {
-    return n_rows ? (n_rows - 1) / AL_POSTINGS_BLOCK : 0;
+    return n_rows < AL_POSTINGS_BLOCK ? 0 : (n_rows - 1) / AL_POSTINGS_BLOCK + 1;
 }
 
-static bool take_varint(struct al_cursor *c, uint64_t *ret)
+/* before: row of the posting before, AL_ROW_NONE (which is -1 here) at the start. */
+static void seal_varints(const struct al_posting *p, uint32_t n, uint32_t before,
+                         struct al_buf *bytes)
 {
-    uint64_t v = 0;
-    for (unsigned shift = 0; shift < 42 && c->p < c->end; shift += 7) {
-        uint8_t byte = *c->p++;
-        v |= (uint64_t)(byte & 0x7f) << shift;
-        if (!(byte & 0x80)) {
-            *ret = v;
-            return true;
-        }
+    for (uint32_t i = 0; i < n; i++) {
+        uint8_t buf[POSTING_BYTES_MAX];
+        al_buf_add(bytes, buf, put_posting(buf, (uint32_t)(p[i].row - before), p[i].tf));
+        before = p[i].row;
     }
-    return false;
 }
 
-static void stop(struct al_cursor *c, bool damaged)
+static void seal_pack(const struct al_posting *p, uint32_t before, struct al_buf *bytes,
+                      struct al_block *b)
 {
-    c->row = AL_ROW_NONE;
-    c->left = 0;
-    c->damaged = c->damaged || damaged;
+    uint32_t gaps[AL_PACK_N];
+    uint32_t tfs[AL_PACK_N];
+    uint8_t out[2 * AL_PACK_N * sizeof(uint32_t)];
+    for (uint32_t i = 0; i < AL_PACK_N; i++) {
+        gaps[i] = p[i].row - before - 1;
+        tfs[i] = p[i].tf - 1;
+        before = p[i].row;
+    }
+    b->row_bits = (uint8_t)al_pack_width(gaps);
+    b->tf_bits = (uint8_t)al_pack_width(tfs);
+    al_pack(gaps, b->row_bits, out);
+    al_pack(tfs, b->tf_bits, out + al_pack_bytes(b->row_bits));
+    al_buf_add(bytes, out, al_pack_bytes(b->row_bits) + al_pack_bytes(b->tf_bits));
 }
 
-void al_cursor_next(struct al_cursor *c)
+static struct al_front front_of(const struct al_posting *p, uint32_t n, const uint8_t *codes)
 {
-    if (c->left == 0) {
-        stop(c, false);
+    struct al_impacts m = {0};
+    for (uint32_t i = 0; i < n; i++)
+        al_impacts_add(&m, p[i].tf, codes[p[i].row]);
+    return al_impacts_front(&m);
+}
+
+static void put_block(struct al_block *b, const struct al_front *f, struct al_buf *blocks)
+{
+    for (uint32_t i = 0; i < AL_FRONT_MAX; i++)
+        b->front[i] = f->pairs[i < f->n ? i : f->n - 1];
+    al_buf_add(blocks, b, sizeof *b);
+}
+
+void al_postings_seal(const struct al_posting *p, uint32_t n, const uint8_t *length_codes,
+                      struct al_buf *bytes, struct al_buf *blocks, struct al_front *ret_front)
+{
+    size_t start = bytes->n;
+    uint32_t before = AL_ROW_NONE;
+    if (al_blocks_of(n) == 0) {
+        *ret_front = front_of(p, n, length_codes);
+        seal_varints(p, n, before, bytes);
         return;
     }
-    uint64_t delta = 0;
-    uint64_t tf = 1;
-    bool ok = take_varint(c, &delta);
-    if (ok && !(delta & 1))
-        ok = take_varint(c, &tf);
-    delta >>= 1;
-    uint64_t row = c->row == AL_ROW_NONE ? delta - 1 : c->row + delta; /* -1 before the first */
-    if (!ok || delta == 0 || tf == 0 || tf > UINT32_MAX || row >= c->n_rows_limit) {
-        stop(c, !ok || c->is_sealed || delta == 0 || tf == 0);
-        return;
-    }
-    c->left--;
-    c->row = (uint32_t)row;
-    c->tf = (uint32_t)tf;
-}
-
-void al_cursor_init(struct al_cursor *c, const struct al_postings_view *v, uint32_t n_rows_limit,
-                    bool is_sealed)
-{
-    *c = (struct al_cursor){
-        .row = AL_ROW_NONE,
-        .p = v->p,
-        .end = v->p + v->n_bytes,
-        .left = v->n_rows,
-        .n_rows_limit = n_rows_limit,
-        .is_sealed = is_sealed,
-        .view = *v,
-    };
-    al_cursor_next(c);
-}
-
-/* Jump to the last block that starts at or before `row`, if it lies ahead. */
-static void jump(struct al_cursor *c, uint32_t row)
-{
-    uint32_t low = 0;
-    uint32_t high = al_skips_of(c->view.n_rows);
-    while (low < high) { /* first skip whose row_before >= row */
-        uint32_t mid = low + (high - low) / 2;
-        if (c->view.skips[mid].row_before < row)
-            low = mid + 1;
+    struct al_impacts all = {0};
+    for (uint32_t i = 0; i < n; i += AL_POSTINGS_BLOCK) {
+        uint32_t take = n - i < AL_POSTINGS_BLOCK ? n - i : AL_POSTINGS_BLOCK;
+        struct al_front f = front_of(p + i, take, length_codes);
+        struct al_block b = {.last_row = p[i + take - 1].row,
+                             .offset = (uint32_t)(bytes->n - start)};
+        if (take == AL_POSTINGS_BLOCK)
+            seal_pack(p + i, before, bytes, &b);
         else
-            high = mid;
+            seal_varints(p + i, take, before, bytes);
+        put_block(&b, &f, blocks);
+        al_impacts_add_front(&all, &f);
+        before = b.last_row;
     }
-    if (low == 0)
-        return;
-    uint32_t left = c->view.n_rows - low * AL_POSTINGS_BLOCK;
-    if (left >= c->left)
-        return; /* the cursor is in this block already, or behind it */
-    const struct al_skip *s = &c->view.skips[low - 1];
-    if (s->offset > c->view.n_bytes || s->row_before < c->row || s->row_before >= c->n_rows_limit) {
-        stop(c, true);
-        return;
-    }
-    c->p = c->view.p + s->offset;
-    c->left = left;
-    c->row = s->row_before;
-    al_cursor_next(c);
-}
-
-void al_cursor_seek(struct al_cursor *c, uint32_t row)
-{
-    if (c->row != AL_ROW_NONE && c->row < row && c->view.skips && c->left > AL_POSTINGS_BLOCK / 4)
-        jump(c, row);
-    while (c->row != AL_ROW_NONE && c->row < row)
-        al_cursor_next(c);
+    *ret_front = al_impacts_front(&all);
 }

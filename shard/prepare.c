@@ -11,11 +11,6 @@
 #define SLOTS_MIN 1024u
 #define CHUNK_ARENA_BYTES (64u << 20)
 
-uint64_t al_term_hash(struct al_str term)
-{
-    return XXH3_64bits(term.p, term.n);
-}
-
 /* Make the slot table larger and put the terms of the chunk in it again. */
 static bool grow_slots(struct al_prepared *p, const struct al_prepared_row *row)
 {

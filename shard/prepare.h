@@ -6,6 +6,7 @@
 #define AIRLORE_SHARD_PREPARE_H
 
 #include "growing.h"
+#include "terms.h"
 
 /* A term of one chunk. */
 struct al_prepared_term {
@@ -44,8 +45,5 @@ struct al_prepared {
     size_t n_slots;
     bool failed;
 };
-
-/* Hash of a term. */
-uint64_t al_term_hash(struct al_str term);
 
 #endif

@@ -50,6 +50,9 @@ static bool copy_part(struct al_scope *s, const struct al_segment *seg, struct a
     count_spaces(s, seg);
     if (seg->n_dead_docs == 0)
         return true;
+    p->n_dead_docs = seg->n_dead_docs;
+    p->dead_log = seg->dead_log;
+    p->dead_counts = seg->dead_counts;
     size_t words = al_bit_words(seg->n_docs);
     p->dead = al_arena_alloc(s->arena, words * sizeof *p->dead);
     if (p->dead)
@@ -160,6 +163,36 @@ static bool sees_all(const struct al_scope *s, const struct al_part *p)
     return true;
 }
 
+/* Vectors of the documents in the mask. */
+static uint64_t count_vecs(const struct al_part *p)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; p->n_vecs > 0 && i < al_bit_words(p->n_docs); i++)
+        for (uint64_t bits = p->mask[i]; bits; bits &= bits - 1)
+            n += p->seg->docs[i * 64 + (size_t)__builtin_ctzll(bits)].n_vecs;
+    return n;
+}
+
+/* The same without a filter, in a sealed segment: those of the visible ranges less the dead. */
+static uint64_t count_live_vecs(const struct al_scope *s, const struct al_part *p)
+{
+    const struct al_seg_doc *docs = p->seg->docs;
+    uint64_t n = 0;
+    for (uint32_t i = 0; p->n_vecs > 0 && i < p->seg->n_ranges; i++) {
+        const struct al_seg_space *r = &p->seg->ranges[i];
+        const struct al_seg_doc *last = &docs[r->doc_first + r->n_docs - 1];
+        if (al_space_in(s->spaces, s->n_spaces, r->space))
+            n += last->vec_first + last->n_vecs - docs[r->doc_first].vec_first;
+    }
+    for (size_t i = 0; p->dead && n > 0 && i < al_bit_words(p->n_docs); i++)
+        for (uint64_t bits = p->dead[i]; bits; bits &= bits - 1) {
+            const struct al_seg_doc *d = &docs[i * 64 + (size_t)__builtin_ctzll(bits)];
+            if (al_space_in(s->spaces, s->n_spaces, d->space))
+                n -= d->n_vecs;
+        }
+    return n;
+}
+
 enum al_code al_scope_select(struct al_scope *s, struct al_part *p, struct al_err *err)
 {
     AL_TRY(al_scope_poll(s, err));
@@ -175,10 +208,7 @@ enum al_code al_scope_select(struct al_scope *s, struct al_part *p, struct al_er
         p->mask[i] &= ~p->dead[i];
     if (s->filter)
         AL_TRY(apply_filter(s, p, err));
-    p->n_allowed_vecs = 0;
-    for (uint32_t i = 0; p->n_vecs > 0 && i < p->n_docs; i++)
-        if (al_bit_get(p->mask, i))
-            p->n_allowed_vecs += p->seg->docs[i].n_vecs;
+    p->n_allowed_vecs = s->filter || !p->seg->is_sealed ? count_vecs(p) : count_live_vecs(s, p);
     return AL_OK;
 }
 

@@ -8,10 +8,10 @@
  *   BLOB      id and attributes of each document
  *   VEC_ROWS  row of each vector (u32); empty when every row has one
  *   VECTORS   dim floats each
- *   POSTINGS  lists of postings.h
- *   SKIPS     struct al_skip of all lists
- *   TERMS     struct al_seg_term each, by term
- *   TERM_TEXT bytes of the terms
+ *   POSTINGS  lists of 128 rows and more (postings.h)
+ *   BLOCKS    struct al_block of all these lists
+ *   TERMS     dictionary: buckets and entries (terms.h)
+ *   TERM_TEXT records of the dictionary, with the shorter lists
  *   GRAPH     the vector index's own bytes; empty: none, scan
  *   footer    1,024 bytes: format, versions, counts, place and XXH3 of each section, XXH3 of itself
  *
@@ -21,8 +21,9 @@
 #define AIRLORE_SHARD_SEALED_H
 
 #include "growing.h"
+#include "terms.h"
 
-#define AL_SEG_FORMAT 1u
+#define AL_SEG_FORMAT 2u
 #define AL_SEG_FOOTER_BYTES 1024u
 #define AL_SEG_ALIGN 64u
 #define AL_SEG_NAME_BYTES 80u
@@ -35,21 +36,11 @@ enum al_seg_section {
     AL_SECTION_VEC_ROWS,
     AL_SECTION_VECTORS,
     AL_SECTION_POSTINGS,
-    AL_SECTION_SKIPS,
+    AL_SECTION_BLOCKS,
     AL_SECTION_TERMS,
     AL_SECTION_TERM_TEXT,
     AL_SECTION_GRAPH,
     AL_SECTION_COUNT,
-};
-
-/* An entry of the dictionary; on disk as it is. */
-struct al_seg_term {
-    uint64_t postings_at;
-    uint32_t postings_bytes;
-    uint32_t n_rows;
-    uint32_t text_at;
-    uint32_t text_bytes;
-    uint64_t skips_at; /* number of the first skip */
 };
 
 /* The footer, decoded. */
@@ -97,10 +88,7 @@ struct al_sealed {
     struct al_disk *disk;
     struct al_map map;
     struct al_seg_footer footer;
-    const struct al_seg_term *terms;
-    const char *term_text;
-    const uint8_t *postings;
-    const struct al_skip *skips;
+    struct al_terms terms;
     struct al_index *index;
     char name[AL_SEG_NAME_BYTES]; /* of the file in the folder */
 };
@@ -153,8 +141,7 @@ AL_NODISCARD enum al_code al_sealed_check_sums(const uint8_t *p, const struct al
 
 /* Structure of the tables: bounds and order of everything that a search follows. */
 AL_NODISCARD enum al_code al_sealed_check_tables(const struct al_sealed *s, uint64_t blob_bytes,
-                                                 uint64_t text_bytes, uint64_t postings_bytes,
-                                                 uint64_t n_skips, struct al_err *err);
+                                                 struct al_err *err);
 
 /* Decode every list and every document's attributes. */
 AL_NODISCARD enum al_code al_sealed_check_deep(const struct al_sealed *s, struct al_err *err);

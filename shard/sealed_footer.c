@@ -110,8 +110,8 @@ enum al_code al_seg_footer_decode(const uint8_t *p, size_t n, struct al_seg_foot
 }
 
 static const char *const section_names[AL_SECTION_COUNT] = {
-    "documents", "rows",  "spaces",     "attributes", "vector rows", "vectors",
-    "postings",  "skips", "dictionary", "terms",      "graph",
+    "documents", "rows",   "spaces",     "attributes", "vector rows", "vectors",
+    "postings",  "blocks", "dictionary", "terms",      "graph",
 };
 
 enum al_code al_sealed_check_sums(const uint8_t *p, const struct al_seg_footer *f,

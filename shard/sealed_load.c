@@ -10,23 +10,7 @@ static bool find_postings(const struct al_segment *seg, struct al_str term,
                           struct al_postings_view *ret)
 {
     const struct al_sealed *s = (const struct al_sealed *)(const void *)seg;
-    uint32_t low = 0;
-    uint32_t high = s->footer.n_terms;
-    while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        const struct al_seg_term *t = &s->terms[mid];
-        int c = al_str_cmp((struct al_str){s->term_text + t->text_at, t->text_bytes}, term);
-        if (c == 0) {
-            *ret = (struct al_postings_view){s->postings + t->postings_at, t->postings_bytes,
-                                             t->n_rows, s->skips + t->skips_at};
-            return true;
-        }
-        if (c < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return false;
+    return al_terms_find(&s->terms, term, ret);
 }
 
 uint32_t al_sealed_find_doc(const struct al_sealed *s, uint32_t space, uint64_t docno)
@@ -78,9 +62,9 @@ static bool sizes_fit(const struct al_seg_footer *f)
                (uint64_t)f->n_spaces * sizeof(struct al_seg_space) &&
            vec_rows == (partial ? (uint64_t)f->n_vecs * sizeof(uint32_t) : 0) && f->dim < 65536 &&
            f->sections[AL_SECTION_VECTORS].bytes == (uint64_t)f->n_vecs * f->dim * sizeof(float) &&
-           f->sections[AL_SECTION_TERMS].bytes ==
-               (uint64_t)f->n_terms * sizeof(struct al_seg_term) &&
-           f->sections[AL_SECTION_SKIPS].bytes % sizeof(struct al_skip) == 0 && f->first <= f->last;
+           f->sections[AL_SECTION_TERMS].bytes == al_terms_bytes(f->n_terms) &&
+           f->sections[AL_SECTION_BLOCKS].bytes % sizeof(struct al_block) == 0 &&
+           f->first <= f->last;
 }
 
 /* How far the walk over the documents has come. */
@@ -149,38 +133,12 @@ static bool docs_fit(const struct al_sealed *s, uint64_t blob_bytes)
            w.blob == blob_bytes;
 }
 
-static bool terms_fit(const struct al_sealed *s, uint64_t text_bytes, uint64_t postings_bytes,
-                      uint64_t n_skips)
-{
-    uint64_t text = 0;
-    uint64_t postings = 0;
-    uint64_t skips = 0;
-    struct al_str before = {"", 0};
-    for (uint32_t i = 0; i < s->footer.n_terms; i++) {
-        const struct al_seg_term *t = &s->terms[i];
-        if (t->text_at != text || t->text_bytes > text_bytes - text || t->postings_at != postings ||
-            t->postings_bytes > postings_bytes - postings || t->n_rows == 0 ||
-            t->n_rows > s->footer.n_rows || t->skips_at != skips ||
-            al_skips_of(t->n_rows) > n_skips - skips)
-            return false;
-        struct al_str term = {s->term_text + text, t->text_bytes};
-        if (t->text_bytes == 0 || al_str_cmp(before, term) >= 0)
-            return false;
-        before = term;
-        text += t->text_bytes;
-        postings += t->postings_bytes;
-        skips += al_skips_of(t->n_rows);
-    }
-    return text == text_bytes && postings == postings_bytes && skips == n_skips;
-}
-
 enum al_code al_sealed_check_tables(const struct al_sealed *s, uint64_t blob_bytes,
-                                    uint64_t text_bytes, uint64_t postings_bytes, uint64_t n_skips,
                                     struct al_err *err)
 {
     if (!docs_fit(s, blob_bytes))
         return malformed(err, "table of documents");
-    if (!terms_fit(s, text_bytes, postings_bytes, n_skips))
+    if (!al_terms_fit(&s->terms))
         return malformed(err, "dictionary");
     return AL_OK;
 }
@@ -201,6 +159,7 @@ static void show_tables(struct al_sealed *s, const struct al_sealed_options *opt
     g->n_docs = s->footer.n_docs;
     g->n_rows = s->footer.n_rows;
     g->n_vecs = s->footer.n_vecs;
+    g->n_terms = s->footer.n_terms;
     g->n_ranges = s->footer.n_spaces;
     g->docs = section(s, AL_SECTION_DOCS);
     g->rows = section(s, AL_SECTION_ROWS);
@@ -209,10 +168,17 @@ static void show_tables(struct al_sealed *s, const struct al_sealed_options *opt
     g->vectors = section(s, AL_SECTION_VECTORS);
     g->vec_rows =
         s->footer.sections[AL_SECTION_VEC_ROWS].bytes ? section(s, AL_SECTION_VEC_ROWS) : NULL;
-    s->postings = section(s, AL_SECTION_POSTINGS);
-    s->skips = section(s, AL_SECTION_SKIPS);
-    s->terms = section(s, AL_SECTION_TERMS);
-    s->term_text = section(s, AL_SECTION_TERM_TEXT);
+    s->terms = (struct al_terms){
+        .records = section(s, AL_SECTION_TERM_TEXT),
+        .record_bytes = s->footer.sections[AL_SECTION_TERM_TEXT].bytes,
+        .postings = section(s, AL_SECTION_POSTINGS),
+        .postings_bytes = s->footer.sections[AL_SECTION_POSTINGS].bytes,
+        .blocks = section(s, AL_SECTION_BLOCKS),
+        .n_blocks = s->footer.sections[AL_SECTION_BLOCKS].bytes / sizeof(struct al_block),
+        .n_terms = s->footer.n_terms,
+        .n_rows = s->footer.n_rows,
+    };
+    al_terms_show(&s->terms, section(s, AL_SECTION_TERMS));
 }
 
 /* Vectors of another embedder are not searched. */
@@ -251,10 +217,7 @@ static enum al_code believe(struct al_sealed *s, const struct al_sealed_options 
     if (!sizes_fit(f))
         return malformed(err, "section sizes");
     show_tables(s, opt);
-    AL_TRY(al_sealed_check_tables(
-        s, f->sections[AL_SECTION_BLOB].bytes, f->sections[AL_SECTION_TERM_TEXT].bytes,
-        f->sections[AL_SECTION_POSTINGS].bytes,
-        f->sections[AL_SECTION_SKIPS].bytes / sizeof(struct al_skip), err));
+    AL_TRY(al_sealed_check_tables(s, f->sections[AL_SECTION_BLOB].bytes, err));
     AL_TRY(settle_vectors(s, opt, err));
     if (al_segment_reserve(&s->seg, f->n_docs, f->n_spaces) != AL_OK)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "segment: out of memory");
@@ -315,24 +278,34 @@ enum al_code al_sealed_load(const struct al_sealed_options *opt, const char *nam
 
 /* ---- deep check ---- */
 
-static enum al_code check_list(const struct al_sealed *s, const struct al_seg_term *t,
-                               struct al_err *err)
+/* Whether the block's postings, all read, stay below its bounds. */
+static bool front_holds(const struct al_sealed *s, struct al_list *l)
 {
-    struct al_postings_view v = {s->postings + t->postings_at, t->postings_bytes, t->n_rows,
-                                 s->skips + t->skips_at};
-    struct al_cursor c;
-    uint32_t n = 0;
-    uint32_t last = AL_ROW_NONE;
-    for (al_cursor_init(&c, &v, s->seg.n_rows, true); c.row != AL_ROW_NONE; al_cursor_next(&c)) {
-        last = c.row;
-        n++;
-        if (n % AL_POSTINGS_BLOCK == 0 && n < t->n_rows) {
-            const struct al_skip *skip = &v.skips[n / AL_POSTINGS_BLOCK - 1];
-            if (skip->row_before != c.row || v.p + skip->offset != c.p)
-                return malformed(err, "skips");
-        }
+    const uint32_t *tfs = al_list_tfs(l);
+    const struct al_postings_view *v = &l->view;
+    for (uint32_t i = 0; i < l->n; i++) {
+        uint32_t length = s->seg.rows[l->rows[i]].n_terms;
+        if (!al_front_covers(v->front, v->n_front, tfs[i], length))
+            return false;
+        if (v->blocks && !al_front_covers(v->blocks[l->block].front, AL_FRONT_MAX, tfs[i], length))
+            return false;
     }
-    if (c.damaged || n != t->n_rows || c.p != c.end || last == AL_ROW_NONE)
+    return true;
+}
+
+static enum al_code check_list(const struct al_sealed *s, uint32_t term, struct al_err *err)
+{
+    struct al_postings_view v;
+    struct al_list l;
+    uint64_t n = 0;
+    (void)al_terms_at(&s->terms, term, &v);
+    for (al_list_init(&l, &v, s->seg.n_rows, true); l.n > 0; al_list_next_block(&l)) {
+        n += l.n;
+        if (!front_holds(s, &l))
+            return malformed(err, "bounds of the postings");
+    }
+    bool varints = v.n_rows % AL_POSTINGS_BLOCK != 0;
+    if (l.damaged || n != v.n_rows || (varints && l.next != v.p + v.n_bytes))
         return malformed(err, "postings");
     return AL_OK;
 }
@@ -340,7 +313,7 @@ static enum al_code check_list(const struct al_sealed *s, const struct al_seg_te
 enum al_code al_sealed_check_deep(const struct al_sealed *s, struct al_err *err)
 {
     for (uint32_t i = 0; i < s->footer.n_terms; i++)
-        AL_TRY(check_list(s, &s->terms[i], err));
+        AL_TRY(check_list(s, i, err));
     struct al_arena a;
     al_arena_init(&a, s->seg.mem, 1u << 20);
     enum al_code code = AL_OK;

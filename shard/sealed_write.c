@@ -19,8 +19,6 @@
 _Static_assert(sizeof(struct al_seg_doc) == 48, "a document on disk");
 _Static_assert(sizeof(struct al_seg_row) == 8, "a row on disk");
 _Static_assert(sizeof(struct al_seg_space) == 32, "a space on disk");
-_Static_assert(sizeof(struct al_seg_term) == 32, "a term on disk");
-_Static_assert(sizeof(struct al_skip) == 8, "a skip on disk");
 
 /* A document's place in the file. */
 struct place {
@@ -31,12 +29,8 @@ struct place {
 
 struct term_ref {
     struct al_str term;
+    uint64_t hash;
     const struct al_postings *postings;
-};
-
-struct posting {
-    uint32_t row;
-    uint32_t tf;
 };
 
 struct writer {
@@ -236,69 +230,64 @@ static enum al_code put_vectors(struct writer *w)
 
 static int cmp_terms(const void *a, const void *b)
 {
-    return al_str_cmp(((const struct term_ref *)a)->term, ((const struct term_ref *)b)->term);
+    const struct term_ref *x = a;
+    const struct term_ref *y = b;
+    return al_term_order(x->hash, x->term, y->hash, y->term);
 }
 
 static int cmp_postings(const void *a, const void *b)
 {
-    const struct posting *x = a;
-    const struct posting *y = b;
+    const struct al_posting *x = a;
+    const struct al_posting *y = b;
     return x->row < y->row ? -1 : x->row > y->row;
 }
 
-/* The sections of the terms while they are made: lists go straight to the file, the rest waits
- * behind them. */
+/* The terms while they are written: long lists go straight to the file, the rest waits behind
+ * them. */
 struct term_sections {
-    struct al_buf skips;
-    struct al_buf terms;
-    struct al_buf text;
-    struct posting *postings; /* n_rows */
-    struct al_postings list;
+    struct al_terms_writer terms;
+    struct al_posting *postings; /* n_rows */
+    uint8_t *lengths;            /* code of each row's length */
 };
-
-/* Encode the sorted postings into t->list, a skip before each block but the first. */
-static enum al_code encode_list(struct writer *w, struct term_sections *t, uint32_t n)
-{
-    t->list.n_bytes = 0;
-    t->list.n_rows = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        if (i > 0 && i % AL_POSTINGS_BLOCK == 0) {
-            al_buf_u32le(&t->skips, t->postings[i - 1].row);
-            al_buf_u32le(&t->skips, t->list.n_bytes);
-        }
-        if (al_postings_add(&t->list, w->mem, t->postings[i].row, t->postings[i].tf) != AL_OK)
-            return out_of_memory(w);
-    }
-    return AL_OK;
-}
 
 static enum al_code put_term(struct writer *w, struct term_sections *t, const struct term_ref *ref)
 {
-    struct al_postings_view v = {ref->postings->p, ref->postings->n_bytes, ref->postings->n_rows,
-                                 NULL};
-    struct al_cursor c;
+    const struct al_postings *p = ref->postings;
+    struct al_postings_view v = {.p = p->p, .n_bytes = p->n_bytes, .n_rows = p->n_rows};
+    struct al_list l;
     uint32_t n = 0;
     bool sorted = true;
-    for (al_cursor_init(&c, &v, w->g->seg.n_rows, false); c.row != AL_ROW_NONE;
-         al_cursor_next(&c)) {
-        t->postings[n] = (struct posting){w->new_rows[c.row], c.tf};
+    for (al_list_init(&l, &v, w->g->seg.n_rows, false); l.n > 0; al_list_next(&l)) {
+        t->postings[n] = (struct al_posting){w->new_rows[al_list_row(&l)], al_list_tf(&l)};
         sorted = sorted && (n == 0 || t->postings[n].row > t->postings[n - 1].row);
         n++;
     }
     if (!sorted)
         qsort(t->postings, n, sizeof *t->postings, cmp_postings);
-    uint64_t skips_at = t->skips.n / sizeof(struct al_skip);
-    uint64_t postings_at = w->at - w->footer.sections[AL_SECTION_POSTINGS].at;
-    AL_TRY(encode_list(w, t, n));
-    al_buf_u64le(&t->terms, postings_at);
-    al_buf_u32le(&t->terms, t->list.n_bytes);
-    al_buf_u32le(&t->terms, n);
-    al_buf_u32le(&t->terms, (uint32_t)t->text.n);
-    al_buf_u32le(&t->terms, (uint32_t)ref->term.n);
-    al_buf_u64le(&t->terms, skips_at);
-    al_buf_str(&t->text, ref->term);
-    w->footer.n_terms++;
-    return put(w, t->list.p, t->list.n_bytes);
+    al_terms_add(&t->terms, ref->term, t->postings, n, t->lengths);
+    return put(w, t->terms.postings.p, t->terms.postings.n);
+}
+
+/* Codes of the rows' lengths, in the order of the file. */
+static void code_lengths(const struct writer *w, uint8_t *lengths)
+{
+    const struct al_segment *s = &w->g->seg;
+    for (uint32_t i = 0; i < s->n_rows; i++)
+        lengths[w->new_rows[i]] = al_length_code(s->rows[i].n_terms);
+}
+
+static enum al_code put_dictionary(struct writer *w, const struct al_terms_writer *t)
+{
+    struct al_buf b;
+    al_buf_init(&b, w->mem, SIZE_MAX / 2);
+    al_terms_encode(t, &b);
+    enum al_code code = al_buf_status(&b, w->err);
+    if (code == AL_OK)
+        code = put_section(w, AL_SECTION_TERMS, b.p, b.n);
+    al_buf_fini(&b);
+    AL_TRY(code);
+    w->footer.n_terms = t->n_terms;
+    return put_section(w, AL_SECTION_TERM_TEXT, t->records.p, t->records.n);
 }
 
 static enum al_code put_terms_in(struct writer *w, struct term_sections *t, struct term_ref *refs)
@@ -307,36 +296,34 @@ static enum al_code put_terms_in(struct writer *w, struct term_sections *t, stru
     for (size_t i = 0; i < w->g->n_terms; i++) {
         const struct al_growing_term *g = &w->g->terms[i];
         if (g->postings.n_rows > 0)
-            refs[n++] = (struct term_ref){{w->g->term_bytes + g->at, g->n_bytes}, &g->postings};
+            refs[n++] =
+                (struct term_ref){{w->g->term_bytes + g->at, g->n_bytes}, g->hash, &g->postings};
     }
     qsort(refs, n, sizeof *refs, cmp_terms);
+    code_lengths(w, t->lengths);
     begin(w, AL_SECTION_POSTINGS);
     for (size_t i = 0; i < n; i++)
         AL_TRY(put_term(w, t, &refs[i]));
     AL_TRY(end(w, AL_SECTION_POSTINGS));
-    AL_TRY(al_buf_status(&t->skips, w->err));
-    AL_TRY(al_buf_status(&t->terms, w->err));
-    AL_TRY(al_buf_status(&t->text, w->err));
-    AL_TRY(put_section(w, AL_SECTION_SKIPS, t->skips.p, t->skips.n));
-    AL_TRY(put_section(w, AL_SECTION_TERMS, t->terms.p, t->terms.n));
-    return put_section(w, AL_SECTION_TERM_TEXT, t->text.p, t->text.n);
+    AL_TRY(al_terms_status(&t->terms, w->err));
+    AL_TRY(put_section(w, AL_SECTION_BLOCKS, t->terms.blocks.p, t->terms.blocks.n));
+    return put_dictionary(w, &t->terms);
 }
 
 static enum al_code put_terms(struct writer *w)
 {
     struct term_sections t = {0};
-    al_buf_init(&t.skips, w->mem, 0);
-    al_buf_init(&t.terms, w->mem, 0);
-    al_buf_init(&t.text, w->mem, 0);
-    t.postings = al_mem_array(w->mem, (size_t)w->g->seg.n_rows + 1, sizeof *t.postings);
+    size_t n_rows = (size_t)w->g->seg.n_rows + 1;
+    al_terms_writer_init(&t.terms, w->mem);
+    t.postings = al_mem_array(w->mem, n_rows, sizeof *t.postings);
+    t.lengths = al_mem_array(w->mem, n_rows, sizeof *t.lengths);
     struct term_ref *refs = al_mem_array(w->mem, w->g->n_terms + 1, sizeof *refs);
-    enum al_code code = t.postings && refs ? put_terms_in(w, &t, refs) : out_of_memory(w);
+    enum al_code code =
+        t.postings && t.lengths && refs ? put_terms_in(w, &t, refs) : out_of_memory(w);
     al_mem_free(w->mem, refs);
+    al_mem_free(w->mem, t.lengths);
     al_mem_free(w->mem, t.postings);
-    al_mem_free(w->mem, t.list.p);
-    al_buf_fini(&t.skips);
-    al_buf_fini(&t.terms);
-    al_buf_fini(&t.text);
+    al_terms_writer_fini(&t.terms);
     return code;
 }
 

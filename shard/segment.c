@@ -6,6 +6,10 @@ void al_segment_fini(struct al_segment *s)
 {
     al_mem_free(s->mem, s->dead);
     al_mem_free(s->mem, s->counts);
+    al_mem_free(s->mem, s->dead_log);
+    al_mem_free(s->mem, s->dead_counts);
+    s->dead_log = NULL;
+    s->dead_counts = NULL;
     s->dead = NULL;
     s->counts = NULL;
 }
@@ -103,10 +107,28 @@ bool al_segment_is_dead(const struct al_segment *s, uint32_t doc)
     return al_bit_get(s->dead, doc);
 }
 
+/* Note the death, so that document frequencies need not look at all the dead each time. */
+static void log_death(struct al_segment *s, uint32_t doc)
+{
+    if (s->is_sealed && s->n_dead_docs == 0 && s->n_terms > 0) {
+        s->dead_log = al_mem_array(s->mem, s->n_docs, sizeof *s->dead_log);
+        s->dead_counts = al_mem_array(s->mem, s->n_terms, sizeof *s->dead_counts);
+        if (!s->dead_log || !s->dead_counts) {
+            al_mem_free(s->mem, s->dead_log);
+            al_mem_free(s->mem, s->dead_counts);
+            s->dead_log = NULL;
+            s->dead_counts = NULL;
+        }
+    }
+    if (s->dead_log)
+        s->dead_log[s->n_dead_docs] = doc;
+}
+
 bool al_segment_kill(struct al_segment *s, uint32_t doc)
 {
     if (al_bit_get(s->dead, doc))
         return false;
+    log_death(s, doc);
     const struct al_seg_doc *d = &s->docs[doc];
     struct al_space_count *count = &s->counts[count_at(s, d->space)];
     uint64_t n_terms = terms_of(s, d);

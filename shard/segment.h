@@ -87,6 +87,12 @@ struct al_segment {
     size_t n_counts;
     size_t cap_counts;
     uint64_t n_live_terms;
+    /* of a sealed segment, from the first death on; NULL: out of memory then. Neither moves;
+     * entries below the n_dead_docs that a reader saw under the lock do not change. */
+    uint32_t *dead_log; /* documents in the order of their deaths */
+    _Atomic uint64_t
+        *dead_counts; /* of each term: deaths looked at << 32 | dead rows that hold it */
+    uint32_t n_terms; /* sealed only */
 };
 
 /* Free what al_segment itself owns. */
@@ -106,7 +112,7 @@ AL_NODISCARD enum al_code al_segment_reserve(struct al_segment *s, size_t n_docs
 /* Count a live document (room reserved). */
 void al_segment_count(struct al_segment *s, uint32_t doc);
 
-/* Mark a document dead and take it out of the counts; false when it is already. */
+/* Mark a document dead and take it out of the counts; false when it is already. Cannot fail. */
 bool al_segment_kill(struct al_segment *s, uint32_t doc);
 bool al_segment_is_dead(const struct al_segment *s, uint32_t doc);
 

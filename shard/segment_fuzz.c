@@ -9,7 +9,7 @@
 #include "sealed.h"
 
 #define DIM 4u
-#define N_DOCS 30u
+#define N_DOCS 160u /* a term of all chunks has two packed blocks and a rest */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -143,13 +143,23 @@ static void search(struct al_segset *g)
     AL_ASSERT(is_expected(al_segset_legs(g, &q, &a, &got, &err)));
     AL_ASSERT(al_filter_compile(AL_STR("kind = doc"), &a, &q.filter, &err) == AL_OK);
     AL_ASSERT(is_expected(al_segset_legs(g, &q, &a, &got, &err)));
+    q.depth = 200;
+    q.n_terms = 1; /* all postings of the longest list */
+    AL_ASSERT(is_expected(al_segset_legs(g, &q, &a, &got, &err)));
+    q.n_terms = 3;
     AL_ASSERT(is_expected(al_segset_stats(g, spaces + 1, 1, terms, 3, &a, &st, &err)));
     for (size_t i = 0; i < got.n_vector; i++) {
         struct al_candidate *one[] = {&got.vector[i]};
         AL_ASSERT(is_expected(al_segset_score(g, &q, one, 1, &err)));
     }
-    (void)al_segset_remove(g, 1, 1u << 20);
-    AL_ASSERT(is_expected(al_segset_stats(g, spaces, 3, terms, 3, &a, &st, &err)));
+    for (uint64_t i = 0; i < 3; i++) { /* counts of the dead: first, one more, many */
+        for (uint64_t doc = i * i * 20; doc < (i + 1) * (i + 1) * 20 && doc < N_DOCS; doc++)
+            if (i > 0 || doc == 0)
+                (void)al_segset_remove(g, 1 + (uint32_t)doc % 3, (doc + 1) << 20);
+        AL_ASSERT(is_expected(al_segset_stats(g, spaces, 3, terms, 3, &a, &st, &err)));
+        AL_ASSERT(is_expected(al_segset_stats(g, spaces, 2, terms, 3, &a, &st, &err)));
+        AL_ASSERT(is_expected(al_segset_legs(g, &q, &a, &got, &err)));
+    }
     AL_ASSERT(al_segset_verify_files(g, &problems, &checked, &err) == AL_OK);
     al_buf_fini(&problems);
     al_arena_fini(&a);

@@ -216,6 +216,12 @@ static void test_newer_format_is_refused_by_name(void **state)
     assert_int_equal(al_sealed_load_bytes(&opt, bytes, s.bytes.n, &sealed, &e),
                      AL_FAILED_PRECONDITION);
     assert_string_equal(e.reason, "FORMAT_TOO_NEW");
+    for (uint8_t older = 0; older < AL_SEG_FORMAT; older++) { /* is built anew */
+        memcpy(bytes, s.bytes.p, s.bytes.n);
+        bytes[s.bytes.n - AL_SEG_FOOTER_BYTES + 8] = older;
+        al_seg_forge(bytes, s.bytes.n);
+        assert_int_equal(al_sealed_load_bytes(&opt, bytes, s.bytes.n, &sealed, &e), AL_DATA_LOSS);
+    }
     memcpy(bytes, s.bytes.p, s.bytes.n);
     bytes[s.bytes.n - AL_SEG_FOOTER_BYTES + 12] ^= 0x40; /* analyzer */
     al_seg_forge(bytes, s.bytes.n);

@@ -61,6 +61,9 @@ struct al_part {
     uint32_t n_rows;
     uint32_t n_vecs;
     uint64_t *dead; /* copy; NULL: none */
+    uint32_t n_dead_docs;
+    const uint32_t *dead_log; /* n_dead_docs of it, and more that died since; NULL: not kept */
+    _Atomic uint64_t *dead_counts;
     uint64_t *mask; /* visible, live and matching documents; NULL: all of them */
     uint64_t n_allowed_vecs;
 };
@@ -78,6 +81,7 @@ struct al_scope {
     uint64_t n_chunks; /* live, of the spaces */
     uint64_t n_terms;
     bool locked;
+    struct prune *text; /* what the text leg keeps from part to part; NULL before the first */
 };
 
 /* Take the moment. On AL_OK: al_scope_close. */
@@ -148,15 +152,23 @@ void al_topk_sort(struct al_topk *t);
 
 /* ---- text ---- */
 
-/* Count in ret_df (n_terms, added to) the visible live rows that hold each term. */
+/* Count in ret_df (n_terms, added to) the visible live rows that hold each term. There is no
+ * filter; the growing segment has to be selected before. */
 AL_NODISCARD enum al_code al_bm25_df(const struct al_scope *s, const struct al_part *p,
                                      const struct al_str *terms, size_t n_terms, uint64_t *ret_df,
                                      struct al_err *err);
 
-/* Offer all allowed rows with a term of q, with their scores. */
-AL_NODISCARD enum al_code al_bm25_search(const struct al_scope *s, const struct al_part *p,
+/* Offer the allowed rows of the part with a term of q that may be among the best, with their
+ * scores.
+ */
+AL_NODISCARD enum al_code al_bm25_search(struct al_scope *s, const struct al_part *p,
                                          const struct al_leg_query *q, struct al_topk *best,
                                          struct al_err *err);
+
+/* The same by looking at every posting: slow, and right at sight. */
+AL_NODISCARD enum al_code al_bm25_search_all(const struct al_scope *s, const struct al_part *p,
+                                             const struct al_leg_query *q, struct al_topk *best,
+                                             struct al_err *err);
 
 /* A row to score. */
 struct al_row_score {

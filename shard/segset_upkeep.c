@@ -251,12 +251,11 @@ static bool terms_agree(const struct al_part *p, const struct al_prepared *want,
     for (size_t i = r->term_first; i < r->term_first + r->n_terms; i++) {
         const struct al_prepared_term *t = &want->terms[i];
         struct al_postings_view v;
-        struct al_cursor c;
+        struct al_list l;
         if (!p->seg->find(p->seg, (struct al_str){want->bytes + t->at, t->n_bytes}, &v))
             return false;
-        al_cursor_init(&c, &v, p->n_rows, p->seg->is_sealed);
-        al_cursor_seek(&c, row);
-        if (c.row != row || c.tf != t->tf)
+        al_list_init(&l, &v, p->n_rows, p->seg->is_sealed);
+        if (al_list_seek(&l, row) != row || al_list_tf(&l) != t->tf)
             return false;
     }
     return true;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "entry.h"
+#include "sealed.h"
 #include "shard_fixture.h"
 
 struct fx {
@@ -244,10 +245,26 @@ static unsigned damage_files(const char *dir, const char *ending, off_t offset)
     return n;
 }
 
+static enum al_code make_older(void *u, const struct al_disk_entry *e, struct al_err *err)
+{
+    struct al_disk *disk = al_disk_system();
+    char path[700];
+    struct al_buf b;
+    al_buf_init(&b, NULL, 0);
+    snprintf(path, sizeof path, "%s/%s", (const char *)u, e->name);
+    AL_CHECK_OK(al_disk_read_file(disk, path, &b, err), *err);
+    b.p[b.n - AL_SEG_FOOTER_BYTES + 8] = AL_SEG_FORMAT - 1;
+    al_seg_forge((uint8_t *)b.p, b.n);
+    AL_CHECK_OK(al_disk_write_file(disk, path, al_buf_view(&b), 0600, err), *err);
+    al_buf_fini(&b);
+    return AL_OK;
+}
+
+/* Damaged, cut, absent, or as an older version wrote it. */
 static void test_a_damaged_segment_is_rebuilt(void **state)
 {
     (void)state;
-    static const off_t offsets[] = {10, 300, -5, -0};
+    static const off_t offsets[] = {10, 300, -5, -0, 0};
     for (size_t i = 0; i < AL_ARRAY_LEN(offsets); i++) {
         struct fx f;
         char segments[300];
@@ -265,6 +282,9 @@ static void test_a_damaged_segment_is_rebuilt(void **state)
         f.s = NULL;
         if (i == 3) {
             AL_CHECK_OK(al_disk_remove_tree(al_disk_system(), segments, &err), err);
+        } else if (i == 4) {
+            struct al_disk *disk = al_disk_system();
+            AL_CHECK_OK(disk->ops->list(disk, segments, make_older, segments, &err), err);
         } else {
             assert_int_equal(damage_files(segments, ".seg", offsets[i]), 2);
         }
