@@ -89,14 +89,14 @@ struct page_fixture {
 static enum al_code round_page(void *u, struct al_mem *m, bool *ret_made)
 {
     struct page_fixture *f = u;
-    struct al_page_cursor cursor = {.shard = 3, .after = AL_STR("some key")};
+    struct al_page_cursor cursor = {.shard = 3, .after = AL_STR("some key"), .request = 7};
     struct al_page_cursor again = {.shard = 0};
     struct al_arena a;
     char *text = NULL;
     al_arena_init(&a, m, ARENA_MAX);
     enum al_code code = al_page_format(&f->c, &cursor, &a, &text, NULL);
     if (code == AL_OK)
-        code = al_page_parse(&f->c, al_str_c(text), &a, &again, NULL);
+        code = al_page_parse(&f->c, al_str_c(text), 7, &a, &again, NULL);
     *ret_made = code == AL_OK && again.shard == 3 && al_str_is(again.after, "some key");
     al_arena_fini(&a);
     return code;
@@ -109,6 +109,7 @@ static void test_page_tokens(void **state)
     f.router.n_shards = 4;
     f.c.opt.router = &f.router;
     f.c.opt.random = al_random_system();
+    f.c.opt.clock = al_clock_system();
     each_allocation(round_page, &f);
 }
 
@@ -117,11 +118,11 @@ static void test_page_tokens(void **state)
 static enum al_code round_ratelimit(void *u, struct al_mem *m, bool *ret_made)
 {
     (void)u;
-    const struct al_quota quota = {.requests_per_minute = 60};
     struct al_fake_clock clock;
     struct al_ratelimit *r = NULL;
     al_fake_clock_init(&clock, 0);
-    enum al_code code = al_ratelimit_create(&quota, &clock.clock, m, &r, NULL);
+    struct al_ratelimit_options opt = {.clock = &clock.clock, .mem = m};
+    enum al_code code = al_ratelimit_create(&opt, &r, NULL);
     *ret_made = r != NULL;
     al_ratelimit_destroy(r);
     return code;
@@ -282,7 +283,7 @@ static enum al_code round_query(void *u, struct al_mem *m, bool *ret_made)
                          .n_spaces = 1,
                          .explain = true,
                          .deadline_ns = AL_DEADLINE_NONE};
-    struct al_query_context ctx = {&c->router, c->embedder};
+    struct al_query_context ctx = {.router = &c->router, .embedder = c->embedder};
     struct al_arena a;
     struct al_query_result r = {.n_hits = 77};
     al_arena_init(&a, m, ARENA_MAX);

@@ -82,7 +82,7 @@ static struct al_query_result search(struct core *c, const char *text)
                          .n_spaces = 2,
                          .now_ms = 1795600000000, /* 2026-11-25 */
                          .deadline_ns = AL_DEADLINE_NONE};
-    struct al_query_context ctx = {&c->router, c->embedder};
+    struct al_query_context ctx = {.router = &c->router, .embedder = c->embedder};
     struct al_query_result r;
     struct al_err err = {0};
     AL_CHECK_OK(al_query_run(&ctx, &q, &c->arena, &r, &err), err);
@@ -191,7 +191,7 @@ static void test_contradiction(void **state)
 static struct al_answer ask(struct core *c, const char *question)
 {
     struct al_err err = {0};
-    struct al_query_context ctx = {&c->router, c->embedder};
+    struct al_query_context ctx = {.router = &c->router, .embedder = c->embedder};
     struct al_answer ret;
     struct al_ask_options o = {.query = {.text = al_str_c(question),
                                          .k = 8,
@@ -261,7 +261,7 @@ static void test_ask_runs_out_of_memory_cleanly(void **state)
     core_open(&c, 1);
     put(&c, SPACE_TEAM, "a", "", "", page(&c, "web server", "30", ""));
     put(&c, SPACE_SHARED, "b", "", "", page(&c, "web server", "30", " Be kind."));
-    struct al_query_context ctx = {&c.router, c.embedder};
+    struct al_query_context ctx = {.router = &c.router, .embedder = c.embedder};
     struct al_ask_options o = {.query = {.text = AL_STR("web server does not answer"),
                                          .k = 8,
                                          .mode = AL_MODE_HYBRID,

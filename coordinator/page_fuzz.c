@@ -35,9 +35,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct al_str text = {(const char *)data + 1, n - 1};
     al_arena_init(&a, NULL, 1 << 20);
     c.opt.random = al_random_system();
+    c.opt.clock = al_clock_system();
     if (data[0] % 2)
         text = seal(&c, text, &a);
-    if (al_page_parse(&c, text, &a, &cursor, NULL) == AL_OK) {
+    if (al_page_parse(&c, text, 7, &a, &cursor, NULL) == AL_OK) {
         char *again = NULL;
         AL_ASSERT(cursor.shard < router.n_shards && !cursor.at_end);
         if (al_page_format(&c, &cursor, &a, &again, NULL) == AL_OK && text.n)

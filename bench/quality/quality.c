@@ -216,7 +216,7 @@ static enum al_code run_question(void *u, const json_t *row, struct al_err *err)
                                          .deadline_ns = AL_DEADLINE_NONE},
                                .min_relevance = NAN,
                                .sentences_max = SENTENCES};
-    struct al_query_context ctx = {&b->router, b->embedder};
+    struct al_query_context ctx = {.router = &b->router, .embedder = b->embedder};
     struct al_answer ans;
     uint64_t start = al_clock_mono_ns(al_clock_system());
     enum al_code c = al_ask(&ctx, &o, &a, &ans, err);

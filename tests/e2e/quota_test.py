@@ -81,7 +81,7 @@ def calls(c: Checks, s: Server) -> None:
     a = must(s, "key", "create", "--team", "busy")
     admin = must(s, "key", "create", "--team", "busy", "--role", "admin")["key"]
     must(s, "quota", "set", a["id"], "--calls-per-second", "0.5", key=admin)
-    seen = [s.cli("whoami", key=a["key"]) for _ in range(6)]
+    seen = [s.cli("--timeout", "1", "whoami", key=a["key"]) for _ in range(6)]  # it waits no longer than that for its turn
     c.that("a key with half a call a second is held back", [x for x in seen if x[0] != 0 and "RATE_LIMITED" in x[2]], seen)
     c.that("the other key of the team is not", s.cli("whoami", key=admin)[0] == 0)
     q = must(s, "quota", "get", a["id"], key=admin)
