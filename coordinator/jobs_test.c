@@ -249,7 +249,8 @@ static void test_outputs_are_bounded(void **state)
         struct al_job job = jf_get(&f, "talk");
         assert_int_equal(job.n_log, AL_JOB_LOG_LINES_MAX);
         assert_true(al_str_is(job.log[0], "line 300"));
-        assert_int_equal(job.log_first, i ? 0 : 301); /* of this process; one line more came first */
+        assert_int_equal(job.log_first,
+                         i ? 0 : 301); /* of this process; one line more came first */
         assert_true(al_str_is(job.log[AL_JOB_LOG_LINES_MAX - 1], "line 499"));
         assert_int_equal(job.n_results, AL_JOB_RESULTS_MAX);
         assert_true(al_str_is(job.results[0].value, "changed"));

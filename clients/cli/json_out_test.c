@@ -40,7 +40,8 @@ static void test_a_message(void **state)
         al_cli_json_of(&s.base),
         "{\"chunk\":0,\"heading_path\":[\"A\",\"B\"],\"id\":\"d/2 \xc3\xbc\",\"kind\":\"\",\"n\":3,"
         "\"owner\":{\"deployment\":\"\",\"pseudonym\":\"\",\"team\":\"t\"},\"relevance\":0.5,"
-        "\"scope\":\"team\",\"snippet\":\"\",\"space\":\"\",\"stale\":\"\",\"title\":\"\",\"url\":\"\","
+        "\"scope\":\"team\",\"snippet\":\"\",\"space\":\"\",\"stale\":\"\",\"title\":\"\",\"url\":"
+        "\"\","
         "\"version\":\"\"}");
 }
 
