@@ -114,7 +114,8 @@ static enum al_code answer(const struct al_query_context *ctx, const struct al_a
 {
     const struct al_query_result *res = &ret->found;
     struct al_evidence *ev = NULL;
-    AL_TRY(al_evidence_begin(ctx->embedder, opt->query.text, res, an, a, &ev, err));
+    const struct al_evidence_input in = {ctx->embedder, an, opt->query.text, res};
+    AL_TRY(al_evidence_begin(&in, a, &ev, err));
     ret->n_terms = al_evidence_n_terms(ev);
     ret->n_evidence = res->n_hits < HITS_JUDGED ? res->n_hits : HITS_JUDGED;
     ret->evidence = al_arena_array(a, ret->n_evidence + 1, sizeof *ret->evidence);

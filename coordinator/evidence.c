@@ -12,7 +12,7 @@
 #define RANK_WINDOW 0.75
 #define RANK_TITLE 0.15
 #define RANK_COSINE 0.15
-#define WORDS_MAX 8192u /* remembered; later ones are compared each time anew */
+#define WORDS_MAX ((size_t)8192) /* remembered; later ones are compared each time anew */
 
 /* A word of a text and its cosine to each term's word. */
 struct word {
@@ -116,34 +116,40 @@ static void take_surface(void *u, const struct al_term *t)
     }
 }
 
-enum al_code al_evidence_begin(const struct al_embedder *e, struct al_str question,
-                               const struct al_query_result *res, struct al_analyzer *an,
-                               struct al_arena *a, struct al_evidence **ret, struct al_err *err)
+/* All that lives as long as it; false: no memory. */
+static bool make_room(struct al_evidence *ev)
 {
-    uint32_t dim = al_embedder_dim(e);
+    uint32_t dim = al_embedder_dim(ev->e);
+    ev->idf = al_arena_array(ev->a, ev->n + 1, sizeof *ev->idf);
+    ev->is_name = al_arena_array(ev->a, ev->n + 1, sizeof *ev->is_name);
+    ev->words = al_arena_array(ev->a, (ev->n + 1) * dim, sizeof(float));
+    ev->question = al_arena_array(ev->a, dim, sizeof(float));
+    ev->scratch = al_arena_array(ev->a, dim, sizeof(float));
+    ev->scratch_match = al_arena_array(ev->a, ev->n + 1, sizeof(float));
+    ev->slots = al_arena_array(ev->a, 2 * WORDS_MAX, sizeof *ev->slots);
+    return ev->idf && ev->is_name && ev->words && ev->question && ev->scratch &&
+           ev->scratch_match && ev->slots;
+}
+
+enum al_code al_evidence_begin(const struct al_evidence_input *in, struct al_arena *a,
+                               struct al_evidence **ret, struct al_err *err)
+{
+    const struct al_query_result *res = in->found;
     struct al_evidence *ev = al_arena_zalloc(a, sizeof *ev);
     if (!ev)
         return no_memory(err);
-    *ev = (struct al_evidence){.e = e, .res = res, .an = an, .a = a};
+    *ev = (struct al_evidence){.e = in->embedder, .res = res, .an = in->analyzer, .a = a};
     ev->n = res->n_terms < AL_EVIDENCE_TERMS_MAX ? res->n_terms : AL_EVIDENCE_TERMS_MAX;
-    ev->idf = al_arena_array(a, ev->n + 1, sizeof *ev->idf);
-    ev->is_name = al_arena_array(a, ev->n + 1, sizeof *ev->is_name);
-    ev->words = al_arena_array(a, (ev->n + 1) * dim, sizeof(float));
-    ev->question = al_arena_array(a, dim, sizeof(float));
-    ev->scratch = al_arena_array(a, dim, sizeof(float));
-    ev->scratch_match = al_arena_array(a, ev->n + 1, sizeof(float));
-    ev->slots = al_arena_array(a, 2 * WORDS_MAX, sizeof *ev->slots);
-    struct surface s = {ev, question, al_arena_array(a, ev->n + 1, sizeof(bool))};
-    if (!ev->idf || !ev->is_name || !ev->words || !ev->question || !ev->scratch ||
-        !ev->scratch_match || !ev->slots || !s.seen)
+    struct surface s = {ev, in->question, al_arena_array(a, ev->n + 1, sizeof(bool))};
+    if (!s.seen || !make_room(ev))
         return no_memory(err);
     for (size_t i = 0; i < ev->n; i++) {
         ev->idf[i] = al_relevance_is_filler(res->terms[i]) ? 0 : res->idf[i];
         ev->mass += ev->idf[i];
     }
-    al_analyzer_run(an, question, take_surface, &s);
+    al_analyzer_run(ev->an, in->question, take_surface, &s);
     uint32_t n_tokens;
-    AL_TRY(al_embedder_embed(e, question, ev->question, &n_tokens, err));
+    AL_TRY(al_embedder_embed(ev->e, in->question, ev->question, &n_tokens, err));
     *ret = ev;
     return AL_OK;
 }

@@ -17,10 +17,15 @@
 
 struct al_evidence;
 
+struct al_evidence_input {
+    const struct al_embedder *embedder;
+    struct al_analyzer *analyzer;
+    struct al_str question;
+    const struct al_query_result *found; /* by it: its terms are the question's */
+};
+
 /* Begin. Everything given is borrowed and outlives it; *ret in the arena. */
-AL_NODISCARD enum al_code al_evidence_begin(const struct al_embedder *e, struct al_str question,
-                                            const struct al_query_result *res,
-                                            struct al_analyzer *an, struct al_arena *a,
+AL_NODISCARD enum al_code al_evidence_begin(const struct al_evidence_input *in, struct al_arena *a,
                                             struct al_evidence **ret, struct al_err *err);
 
 /* Terms looked at, and the idf of each: 0 for fillers. */

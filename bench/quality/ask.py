@@ -16,7 +16,6 @@ rule; no way of choosing sentences can do better than that by much. Intervals: b
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 import tempfile

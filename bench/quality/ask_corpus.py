@@ -53,8 +53,7 @@ def write(folder: Path, rows: Iterator[Row]) -> None:
     """One corpus."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "corpus.jsonl").open("w") as file:
-        for n, row in enumerate(rows, 1):
-            file.write(json.dumps(row) + "\n")
+        n = sum(file.write(json.dumps(row) + "\n") > 0 for row in rows)
     print(f"{folder}: {n} documents")
 
 

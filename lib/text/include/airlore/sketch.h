@@ -17,9 +17,9 @@
 #include "airlore/arena.h"
 #include "airlore/str.h"
 
-#define AL_SKETCH_BINS 64u
-#define AL_SKETCH_CHARS (2u * AL_SKETCH_BINS) /* as text: hexadecimal */
-#define AL_SKETCH_WORDS_MIN 40u               /* shorter texts have none */
+#define AL_SKETCH_BINS ((size_t)64)
+#define AL_SKETCH_CHARS (2 * AL_SKETCH_BINS) /* as text: hexadecimal */
+#define AL_SKETCH_WORDS_MIN 40u              /* shorter texts have none */
 #define AL_SKETCH_ALIKE 0.85
 
 /* Write the sketch of a text, AL_SKETCH_CHARS characters without a NUL; false, nothing written, for
