@@ -39,7 +39,7 @@
 #define AL_HNSW_EF_MAX 16384u
 #define AL_HNSW_EF_BUILD 128u
 #define AL_HNSW_ENTRIES_MAX 4096u
-#define AL_HNSW_ENTRIES_KEPT 2u /* of the entry rows, the nearest to start from */
+#define AL_HNSW_ENTRIES_KEPT 8u /* of the entry rows, the nearest to start from */
 #define AL_HNSW_ROWS_MAX 0x40000000u
 #define AL_HNSW_SCRATCHES 16u /* idle ones kept by an index */
 #define AL_HNSW_ALIGN 64u
@@ -113,7 +113,8 @@ static inline struct al_hnsw_view al_hnsw_view(const struct al_hnsw *h)
 
 /* ---- bytes ---- */
 
-/* Entry rows for n rows: about 2.3 * sqrt(n). */
+/* Entry rows for n rows: about 4.6 * sqrt(n). Fewer are cheaper where rows lie evenly; where they
+ * lie in many far clusters, more are what finds the right one. */
 uint32_t al_hnsw_entries_for(uint32_t n_rows);
 
 struct al_hnsw_layout al_hnsw_layout_of(uint32_t n_rows, uint32_t code_dim, uint32_t n_entries);
@@ -138,7 +139,8 @@ void al_hnsw_scratch_reset(const struct al_hnsw *h, struct al_hnsw_scratch *s);
 /* Free the idle ones. */
 void al_hnsw_scratch_fini(struct al_hnsw *h);
 
-/* Put the nearest of the first n entry rows into the pool, as visited. */
+/* Put the nearest of the first n entry rows into the pool, as visited; it has room for
+ * AL_HNSW_ENTRIES_KEPT. */
 void al_hnsw_enter(const struct al_hnsw *h, const struct al_hnsw_view *v, struct al_hnsw_scratch *s,
                    uint32_t n);
 

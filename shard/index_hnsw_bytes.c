@@ -30,7 +30,7 @@ _Static_assert(sizeof(struct header) == AL_HNSW_ALIGN, "the header of an index")
 
 uint32_t al_hnsw_entries_for(uint32_t n_rows)
 {
-    uint32_t n = (uint32_t)(2.3 * sqrt((double)n_rows)) + 1;
+    uint32_t n = (uint32_t)(4.6 * sqrt((double)n_rows)) + 1;
     n = n > AL_HNSW_ENTRIES_MAX ? AL_HNSW_ENTRIES_MAX : n;
     return n > n_rows ? n_rows : n;
 }

@@ -163,6 +163,7 @@ static uint32_t beam_of(const struct al_index_query *q, uint32_t depth)
 {
     uint32_t ef = q->ef ? q->ef : AL_HNSW_EF_DEFAULT;
     ef = ef > AL_HNSW_EF_MAX ? AL_HNSW_EF_MAX : ef;
+    ef = ef < AL_HNSW_ENTRIES_KEPT ? AL_HNSW_ENTRIES_KEPT : ef;
     return ef < depth ? depth : ef;
 }
 

@@ -8,6 +8,7 @@
 #define HOP_MAX 1024u
 #define SCAN_MAX 1024u
 #define LINE 64u
+#define SHORT_POOL 48u
 #define AHEAD 16u /* codes fetched ahead of a scan */
 
 /* ---- scratch ---- */
@@ -126,10 +127,22 @@ static inline uint32_t insert(struct al_hnsw_scratch *s, uint32_t ef, uint64_t k
 {
     uint64_t *p = s->pool;
     uint32_t at = s->n_pool < ef ? s->n_pool++ : ef - 1;
-    for (; at > 0 && p[at - 1] > key; at--)
-        p[at] = p[at - 1];
-    p[at] = key;
-    return at;
+    if (at < SHORT_POOL) { /* few to move, one by one; else find the place, then move at once */
+        for (; at > 0 && p[at - 1] > key; at--)
+            p[at] = p[at - 1];
+        p[at] = key;
+        return at;
+    }
+    uint32_t low = 0;
+    for (uint32_t n = at; n > 0;) {
+        uint32_t half = n / 2;
+        bool up = p[low + half] < key;
+        low = up ? low + half + 1 : low;
+        n = up ? n - half - 1 : half;
+    }
+    memmove(p + low + 1, p + low, (at - low) * sizeof *p);
+    p[low] = key;
+    return low;
 }
 
 /* Distances from here on are too large to enter. */
@@ -193,6 +206,8 @@ static inline uint32_t gather(const struct al_hnsw_view *v, struct al_hnsw_scrat
 }
 
 /* ---- loops ---- */
+
+_Static_assert(AL_HNSW_EF_BUILD >= AL_HNSW_ENTRIES_KEPT, "room for the entries");
 
 void al_hnsw_enter(const struct al_hnsw *h, const struct al_hnsw_view *v, struct al_hnsw_scratch *s,
                    uint32_t n)
