@@ -2,7 +2,7 @@
  * pruned, and that both give the same.
  *
  * usage: airlore-bench-text TEXTS QUERIES [-k K] [-n ROUNDS] [--segments N] [--only all|pruned]
- *                           [--terms MIN-MAX] [--dead PERCENT] [--k1 K1] [--b B]
+ *                           [--min-terms N] [--max-terms N] [--dead PERCENT] [--k1 K1] [--b B]
  *        airlore-bench-text --analyze TEXTS    the terms of each line, for another engine
  * TEXTS: one text a line. QUERIES: one a line. Prints one JSON line. */
 #include <inttypes.h>
@@ -252,12 +252,21 @@ static double cost_of(const struct bench *b, search_fn *search)
     return best;
 }
 
+static bool same_bits(float a, float b)
+{
+    uint32_t x;
+    uint32_t y;
+    memcpy(&x, &a, sizeof x);
+    memcpy(&y, &b, sizeof y);
+    return x == y;
+}
+
 static bool same(const struct al_topk *x, const struct al_topk *y)
 {
     bool ok = x->n == y->n;
     for (uint32_t i = 0; ok && i < x->n; i++)
         ok = x->hits[i].doc == y->hits[i].doc && x->hits[i].chunk == y->hits[i].chunk &&
-             memcmp(&x->hits[i].score, &y->hits[i].score, sizeof(float)) == 0;
+             same_bits(x->hits[i].score, y->hits[i].score);
     return ok;
 }
 
@@ -314,9 +323,10 @@ static void parse(struct bench *b, int argc, char **argv)
             b->b = strtof(argv[i + 1], NULL);
         else if (strcmp(argv[i], "--only") == 0)
             b->only = argv[i + 1];
-        else if (strcmp(argv[i], "--terms") == 0 &&
-                 sscanf(argv[i + 1], "%u-%u", &b->min_terms, &b->max_terms) == 2)
-            continue;
+        else if (strcmp(argv[i], "--min-terms") == 0)
+            b->min_terms = (uint32_t)v;
+        else if (strcmp(argv[i], "--max-terms") == 0)
+            b->max_terms = (uint32_t)v;
         else
             exit(2);
     }
@@ -355,7 +365,8 @@ int main(int argc, char **argv)
         return analyze(argv[2]);
     if (argc < 3 || argc % 2 == 0) {
         fputs("usage: airlore-bench-text TEXTS QUERIES [-k K] [-n ROUNDS] [--segments N]\n"
-              "       [--only all|pruned] [--terms MIN-MAX] [--dead PERCENT] [--k1 K1] [--b B]\n"
+              "       [--only all|pruned] [--min-terms N] [--max-terms N] [--dead PERCENT]\n"
+              "       [--k1 K1] [--b B]\n"
               "       airlore-bench-text --analyze TEXTS\n",
               stderr);
         return 2;
