@@ -284,6 +284,30 @@ static size_t count_different(const struct bench *b)
     return n;
 }
 
+/* Bytes of the text sections of all segments. */
+static void report_sizes(const struct bench *b)
+{
+    static const struct {
+        const char *name;
+        enum al_seg_section section;
+    } sections[] = {{"postings", AL_SECTION_POSTINGS},
+                    {"blocks", AL_SECTION_BLOCKS},
+                    {"terms", AL_SECTION_TERMS},
+                    {"records", AL_SECTION_TERM_TEXT}};
+    uint64_t n_terms = 0;
+    struct al_view *v = al_view_ref(b->set);
+    for (size_t k = 0; k < v->n_sealed; k++)
+        n_terms += v->sealed[k]->footer.n_terms;
+    printf(",\"distinct_terms\":%" PRIu64, n_terms);
+    for (size_t i = 0; i < AL_ARRAY_LEN(sections); i++) {
+        uint64_t n = 0;
+        for (size_t k = 0; k < v->n_sealed; k++)
+            n += v->sealed[k]->footer.sections[sections[i].section].bytes;
+        printf(",\"%s_bytes\":%" PRIu64, sections[i].name, n);
+    }
+    al_view_unref(v);
+}
+
 static void report(struct bench *b)
 {
     struct al_segset_status st;
@@ -296,6 +320,7 @@ static void report(struct bench *b)
            b->corpus.n, b->n_queries, (double)n_terms / (double)b->n_queries, b->k, b->n_segments,
            b->dead, b->build_s * 1e6 / (double)b->corpus.n, st.file_bytes,
            b->df_s * 1e6 / (double)b->n_queries);
+    report_sizes(b);
     if (!b->only || strcmp(b->only, "all") == 0)
         printf(",\"all_us\":%.2f", cost_of(b, search_all));
     if (!b->only || strcmp(b->only, "pruned") == 0)

@@ -346,25 +346,24 @@ static bool is_allowed(const struct prune *r, uint32_t row)
     return !r->masked || al_part_allows(r->p, r->p->seg->rows[row].doc);
 }
 
-/* Bits of the rows whose sums are at least `least`; returns the number of words. */
-static uint32_t mark_rows(const struct prune *r, struct al_row_range w, float least,
-                          uint64_t words[WINDOW / 64])
+/* Bits of the rows whose sums are at least `least`. */
+static void mark_rows(const struct prune *r, struct al_row_range w, float least,
+                      uint64_t words[WINDOW / 64])
 {
     uint32_t n_words = (w.to - w.from + 63) / 64;
     if (r->n_touched < SPARSE_ROWS) {
         for (uint32_t i = 0; i < r->n_touched; i++)
             if (r->sums[r->touched[i]] >= least)
                 al_bit_set(words, r->touched[i]);
-        return n_words;
+        return;
     }
 #if defined(__x86_64__) && !defined(AL_PORTABLE)
     if (r->has_avx2) {
         mark_avx2(r->sums, n_words * 64, least, words);
-        return n_words;
+        return;
     }
 #endif
     mark_any(r->sums, n_words * 64, least, words);
-    return n_words;
 }
 
 /* Of the window's rows, those that may still pass, ascending. */
@@ -372,9 +371,9 @@ static void find_alive(struct prune *r, struct al_row_range w, float rest)
 {
     uint64_t words[WINDOW / 64] = {0};
     float least = r->needed - rest > TINY ? r->needed - rest : TINY;
-    uint32_t n_words = mark_rows(r, w, least, words);
+    mark_rows(r, w, least, words);
     uint32_t n = 0;
-    for (uint32_t i = 0; i < n_words; i++) {
+    for (uint32_t i = 0; i < WINDOW / 64; i++) {
         for (uint64_t word = words[i]; word; word &= word - 1) {
             uint32_t at = i * 64 + (uint32_t)__builtin_ctzll(word);
             if (is_allowed(r, w.from + at))
@@ -456,7 +455,7 @@ static void add_rest(struct prune *r, size_t n_rest, struct al_row_range w)
             if (r->n_alive == 0)
                 return;
         }
-        if (found && l->postings.n_blocks > 0 && r->n_alive * LOOK_UP_COST < n)
+        if (found && l->postings.n_blocks > 0 && (uint64_t)r->n_alive * LOOK_UP_COST < n)
             look_up(r, r->order[i], w.from);
         else
             add_list(r, r->order[i], w.from, w.to);
