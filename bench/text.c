@@ -2,7 +2,7 @@
  * pruned, and that both give the same.
  *
  * usage: airlore-bench-text TEXTS QUERIES [-k K] [-n ROUNDS] [--segments N] [--only all|pruned]
- *                           [--terms MIN-MAX] [--dead PERCENT] [--k1 K1] [--b B]
+ *                           [--min-terms N] [--max-terms N] [--dead PERCENT] [--k1 K1] [--b B]
  *        airlore-bench-text --analyze TEXTS    the terms of each line, for another engine
  * TEXTS: one text a line. QUERIES: one a line. Prints one JSON line. */
 #include <inttypes.h>
@@ -252,12 +252,21 @@ static double cost_of(const struct bench *b, search_fn *search)
     return best;
 }
 
+static bool same_bits(float a, float b)
+{
+    uint32_t x;
+    uint32_t y;
+    memcpy(&x, &a, sizeof x);
+    memcpy(&y, &b, sizeof y);
+    return x == y;
+}
+
 static bool same(const struct al_topk *x, const struct al_topk *y)
 {
     bool ok = x->n == y->n;
     for (uint32_t i = 0; ok && i < x->n; i++)
         ok = x->hits[i].doc == y->hits[i].doc && x->hits[i].chunk == y->hits[i].chunk &&
-             memcmp(&x->hits[i].score, &y->hits[i].score, sizeof(float)) == 0;
+             same_bits(x->hits[i].score, y->hits[i].score);
     return ok;
 }
 
@@ -275,6 +284,30 @@ static size_t count_different(const struct bench *b)
     return n;
 }
 
+/* Bytes of the text sections of all segments. */
+static void report_sizes(const struct bench *b)
+{
+    static const struct {
+        const char *name;
+        enum al_seg_section section;
+    } sections[] = {{"postings", AL_SECTION_POSTINGS},
+                    {"blocks", AL_SECTION_BLOCKS},
+                    {"terms", AL_SECTION_TERMS},
+                    {"records", AL_SECTION_TERM_TEXT}};
+    uint64_t n_terms = 0;
+    struct al_view *v = al_view_ref(b->set);
+    for (size_t k = 0; k < v->n_sealed; k++)
+        n_terms += v->sealed[k]->footer.n_terms;
+    printf(",\"distinct_terms\":%" PRIu64, n_terms);
+    for (size_t i = 0; i < AL_ARRAY_LEN(sections); i++) {
+        uint64_t n = 0;
+        for (size_t k = 0; k < v->n_sealed; k++)
+            n += v->sealed[k]->footer.sections[sections[i].section].bytes;
+        printf(",\"%s_bytes\":%" PRIu64, sections[i].name, n);
+    }
+    al_view_unref(v);
+}
+
 static void report(struct bench *b)
 {
     struct al_segset_status st;
@@ -287,6 +320,7 @@ static void report(struct bench *b)
            b->corpus.n, b->n_queries, (double)n_terms / (double)b->n_queries, b->k, b->n_segments,
            b->dead, b->build_s * 1e6 / (double)b->corpus.n, st.file_bytes,
            b->df_s * 1e6 / (double)b->n_queries);
+    report_sizes(b);
     if (!b->only || strcmp(b->only, "all") == 0)
         printf(",\"all_us\":%.2f", cost_of(b, search_all));
     if (!b->only || strcmp(b->only, "pruned") == 0)
@@ -314,9 +348,10 @@ static void parse(struct bench *b, int argc, char **argv)
             b->b = strtof(argv[i + 1], NULL);
         else if (strcmp(argv[i], "--only") == 0)
             b->only = argv[i + 1];
-        else if (strcmp(argv[i], "--terms") == 0 &&
-                 sscanf(argv[i + 1], "%u-%u", &b->min_terms, &b->max_terms) == 2)
-            continue;
+        else if (strcmp(argv[i], "--min-terms") == 0)
+            b->min_terms = (uint32_t)v;
+        else if (strcmp(argv[i], "--max-terms") == 0)
+            b->max_terms = (uint32_t)v;
         else
             exit(2);
     }
@@ -355,7 +390,8 @@ int main(int argc, char **argv)
         return analyze(argv[2]);
     if (argc < 3 || argc % 2 == 0) {
         fputs("usage: airlore-bench-text TEXTS QUERIES [-k K] [-n ROUNDS] [--segments N]\n"
-              "       [--only all|pruned] [--terms MIN-MAX] [--dead PERCENT] [--k1 K1] [--b B]\n"
+              "       [--only all|pruned] [--min-terms N] [--max-terms N] [--dead PERCENT]\n"
+              "       [--k1 K1] [--b B]\n"
               "       airlore-bench-text --analyze TEXTS\n",
               stderr);
         return 2;

@@ -67,19 +67,19 @@ def chunks_of(text):
     """Paragraphs, packed up to MAX_CHARS; longer ones cut at spaces."""
     have = ""
     for paragraph in re.split(r"\n\s*\n", text):
-        paragraph = one_line(paragraph)
-        while paragraph:
-            if len(have) + len(paragraph) < MAX_CHARS:
-                have = f"{have} {paragraph}".strip()
+        rest = one_line(paragraph)
+        while rest:
+            if len(have) + len(rest) < MAX_CHARS:
+                have = f"{have} {rest}".strip()
                 break
             if have:
                 yield have
                 have = ""
                 continue
-            cut = paragraph.rfind(" ", 0, MAX_CHARS)
+            cut = rest.rfind(" ", 0, MAX_CHARS)
             cut = cut if cut > 0 else MAX_CHARS
-            yield paragraph[:cut]
-            paragraph = paragraph[cut:].strip()
+            yield rest[:cut]
+            rest = rest[cut:].strip()
     if have:
         yield have
 
@@ -92,8 +92,7 @@ def write_chunks(n, roots):
                 seen.add(chunk)
     found = sorted(seen)
     random.Random(SEED).shuffle(found)
-    for chunk in found[:n]:
-        print(chunk)
+    sys.stdout.write("".join(f"{chunk}\n" for chunk in found[:n]))
     return min(n, len(found))
 
 

@@ -27,7 +27,9 @@
 #define TINY 1e-30f
 #define BUCKETS 512u     /* of scores: 128 for each power of two below what the lists can reach */
 #define BUCKET_SHIFT 16u /* of a float's bits */
-#define LOOK_UP_COST 24u /* looking a row up in a list, in postings added */
+#define SPARSE_ROWS (WINDOW / 8) /* so few are told apart, more are looked for among all */
+#define SCAN_COST 256u           /* looking for rows that may pass, in postings added */
+#define LOOK_UP_COST 24u         /* looking a row up in a list, in postings added */
 
 /* A list of the query that this part has. */
 struct list {
@@ -35,7 +37,7 @@ struct list {
     float weight;
     float bound;          /* of any posting */
     float window_bound;   /* of those in the window */
-    float rest;           /* sum of the window's bounds of the lists looked up after it */
+    float rest;           /* sum of the window's bounds of the lists before it in `order` */
     uint32_t window_at;   /* a block that ends at or behind the window's first row */
     uint32_t known_block; /* whose bound is known */
     float known_bound;
@@ -75,9 +77,11 @@ struct prune {
     uint32_t cap_found;
     struct al_row_score *exact; /* cap_found */
     uint32_t n_alive;
+    uint32_t n_touched; /* SPARSE_ROWS and more: not all are in `touched` */
     uint16_t alive[WINDOW];
-    float sums[WINDOW]; /* zero between windows */
-    float parts[AL_POSTINGS_BLOCK];
+    uint16_t touched[SPARSE_ROWS + AL_POSTINGS_BLOCK]; /* with repeats */
+    float sums[WINDOW];                                /* zero between windows */
+    float parts[AL_POSTINGS_BLOCK + 8];
 };
 
 /* ---- bounds ---- */
@@ -218,15 +222,6 @@ static enum al_code keep(struct prune *r, uint32_t row, uint32_t at, struct al_e
 
 /* ---- a window ---- */
 
-/* Parts of n postings; at least a little, so that a sum that is not 0 says touched. */
-#define PARTS_BODY                                                 \
-    for (uint32_t i = 0; i < n; i++) {                             \
-        float tf = (float)(int32_t)tfs[i];                         \
-        float length = (float)(int32_t)lengths[rows[i]].n_terms;   \
-        float part = weight * tf / (tf + (norm + slope * length)); \
-        parts[i] = part > TINY ? part : TINY;                      \
-    }
-
 /* Bit i of word w is set when sum 64 * w + i is at least `least`. */
 static void mark_any(const float *sums, uint32_t n, float least, uint64_t *words)
 {
@@ -234,13 +229,17 @@ static void mark_any(const float *sums, uint32_t n, float least, uint64_t *words
         words[i / 64] |= (uint64_t)(sums[i] >= least) << i % 64;
 }
 
+/* Parts of n postings; at least a little, so that a sum that is not 0 says touched. */
 static void parts_any(const struct prune *r, float weight, const uint32_t *rows,
                       const uint32_t *tfs, uint32_t n, float *restrict parts)
 {
     const struct al_seg_row *lengths = r->p->seg->rows;
-    const float norm = r->norm;
-    const float slope = r->norm_slope;
-    PARTS_BODY
+    for (uint32_t i = 0; i < n; i++) {
+        float tf = (float)tfs[i];
+        float length = (float)lengths[rows[i]].n_terms;
+        float part = weight * tf / (tf + (r->norm + r->norm_slope * length));
+        parts[i] = part > TINY ? part : TINY;
+    }
 }
 
 #if defined(__x86_64__) && !defined(AL_PORTABLE)
@@ -254,14 +253,28 @@ __attribute__((target("avx2"))) static void mark_avx2(const float *sums, uint32_
     }
 }
 
+/* The same from short lengths; writes up to 7 parts more. */
 __attribute__((target("avx2"))) static void parts_avx2(const struct prune *r, float weight,
                                                        const uint32_t *rows, const uint32_t *tfs,
-                                                       uint32_t n, float *restrict parts)
+                                                       uint32_t n, float *parts)
 {
-    const struct al_seg_row *lengths = r->p->seg->rows;
-    const float norm = r->norm;
-    const float slope = r->norm_slope;
-    PARTS_BODY
+    const int *lengths = (const int *)(const void *)r->p->seg->lengths;
+    const __m256 weights = _mm256_set1_ps(weight);
+    const __m256 norm = _mm256_set1_ps(r->norm);
+    const __m256 slope = _mm256_set1_ps(r->norm_slope);
+    const __m256i low = _mm256_set1_epi32(0xffff);
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    for (uint32_t i = 0; i < n; i += 8) {
+        __m256i live = _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(n - i)), lanes);
+        __m256i at = _mm256_maskload_epi32((const int *)(const void *)(rows + i), live);
+        __m256i length = _mm256_mask_i32gather_epi32(low, lengths, at, live, 2);
+        length = _mm256_and_si256(length, low);
+        __m256i count = _mm256_maskload_epi32((const int *)(const void *)(tfs + i), live);
+        __m256 tf = _mm256_cvtepi32_ps(count);
+        __m256 below = _mm256_add_ps(norm, _mm256_mul_ps(slope, _mm256_cvtepi32_ps(length)));
+        __m256 part = _mm256_div_ps(_mm256_mul_ps(weights, tf), _mm256_add_ps(tf, below));
+        _mm256_storeu_ps(parts + i, _mm256_max_ps(part, _mm256_set1_ps(TINY)));
+    }
 }
 #endif
 
@@ -274,7 +287,7 @@ static void add_postings(struct prune *r, uint32_t list, uint32_t to, uint32_t f
     uint32_t n = to - p->at;
     float *parts = r->parts;
 #if defined(__x86_64__) && !defined(AL_PORTABLE)
-    if (r->has_avx2)
+    if (r->has_avx2 && r->p->seg->lengths)
         parts_avx2(r, r->lists[list].weight, rows, tfs, n, parts);
     else
 #endif
@@ -282,6 +295,11 @@ static void add_postings(struct prune *r, uint32_t list, uint32_t to, uint32_t f
     float *sums = r->sums;
     for (uint32_t i = 0; i < n; i++)
         sums[rows[i] - first] += parts[i];
+    if (r->n_touched < SPARSE_ROWS) {
+        for (uint32_t i = 0; i < n; i++)
+            r->touched[r->n_touched + i] = (uint16_t)(rows[i] - first);
+        r->n_touched += n;
+    }
 }
 
 static void add_list(struct prune *r, uint32_t list, uint32_t from, uint32_t to)
@@ -314,7 +332,9 @@ static size_t partition(struct prune *r, uint32_t from, uint32_t to)
     float sum = 0;
     size_t i = 0;
     for (; i < r->n; i++) {
-        sum += r->lists[r->order[i]].window_bound;
+        struct list *l = &r->lists[r->order[i]];
+        l->rest = sum;
+        sum += l->window_bound;
         if (sum >= r->needed)
             break;
     }
@@ -326,25 +346,50 @@ static bool is_allowed(const struct prune *r, uint32_t row)
     return !r->masked || al_part_allows(r->p, r->p->seg->rows[row].doc);
 }
 
+/* Bits of the rows whose sums are at least `least`. */
+static void mark_rows(const struct prune *r, struct al_row_range w, float least,
+                      uint64_t words[WINDOW / 64])
+{
+    uint32_t n_words = (w.to - w.from + 63) / 64;
+    if (r->n_touched < SPARSE_ROWS) {
+        for (uint32_t i = 0; i < r->n_touched; i++)
+            if (r->sums[r->touched[i]] >= least)
+                al_bit_set(words, r->touched[i]);
+        return;
+    }
+#if defined(__x86_64__) && !defined(AL_PORTABLE)
+    if (r->has_avx2) {
+        mark_avx2(r->sums, n_words * 64, least, words);
+        return;
+    }
+#endif
+    mark_any(r->sums, n_words * 64, least, words);
+}
+
 /* Of the window's rows, those that may still pass, ascending. */
 static void find_alive(struct prune *r, struct al_row_range w, float rest)
 {
     uint64_t words[WINDOW / 64] = {0};
-    uint32_t n_sums = (w.to - w.from + 63) / 64 * 64;
     float least = r->needed - rest > TINY ? r->needed - rest : TINY;
-#if defined(__x86_64__) && !defined(AL_PORTABLE)
-    if (r->has_avx2)
-        mark_avx2(r->sums, n_sums, least, words);
-    else
-#endif
-        mark_any(r->sums, n_sums, least, words);
+    mark_rows(r, w, least, words);
     uint32_t n = 0;
-    for (uint32_t i = 0; i < n_sums / 64; i++) {
+    for (uint32_t i = 0; i < WINDOW / 64; i++) {
         for (uint64_t word = words[i]; word; word &= word - 1) {
             uint32_t at = i * 64 + (uint32_t)__builtin_ctzll(word);
             if (is_allowed(r, w.from + at))
                 r->alive[n++] = (uint16_t)at;
         }
+    }
+    r->n_alive = n;
+}
+
+/* Rows alive that cannot pass any more die. */
+static void drop_dead(struct prune *r, float rest)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < r->n_alive; i++) {
+        r->alive[n] = r->alive[i];
+        n += r->sums[r->alive[i]] + rest >= r->needed;
     }
     r->n_alive = n;
 }
@@ -390,54 +435,56 @@ static uint64_t estimate(const struct prune *r, const struct list *l, uint32_t n
     return (uint64_t)l->postings.view.n_rows * n_rows / r->p->n_rows;
 }
 
-/* Add the essential lists, and of the others those that would cost more to look the rows up in.
- * r->order then starts with the n lists to look up, the one with the least bound first, and
- * *ret_rest is the sum of their bounds. */
-static size_t add_lists(struct prune *r, size_t n_rest, struct al_row_range w, float *ret_rest)
+/* The lists that are not essential, the one with the largest bound first: their postings are added,
+ * or the rows that may still pass are looked up in them, whichever is cheaper. Leaves the rows that
+ * pass in alive. */
+static void add_rest(struct prune *r, size_t n_rest, struct al_row_range w)
 {
-    uint32_t n_rows = w.to - w.from;
-    uint64_t n_added = 0;
-    for (size_t i = n_rest; i < r->n; i++) {
+    bool found = false;
+    for (size_t i = n_rest; i-- > 0;) {
         struct list *l = &r->lists[r->order[i]];
+        uint64_t n = estimate(r, l, w.to - w.from);
         if (l->window_bound <= 0)
             continue;
-        add_list(r, r->order[i], w.from, w.to);
-        n_added += estimate(r, l, n_rows);
-    }
-    size_t n = 0;
-    *ret_rest = 0;
-    for (size_t i = 0; i < n_rest; i++) {
-        uint32_t list = r->order[i];
-        struct list *l = &r->lists[list];
-        if (l->window_bound <= 0)
-            continue;
-        if (l->postings.n_blocks == 0 || n_added * LOOK_UP_COST >= estimate(r, l, n_rows)) {
-            add_list(r, list, w.from, w.to);
-            continue;
+        if (n > SCAN_COST) {
+            if (!found)
+                find_alive(r, w, l->rest + l->window_bound);
+            else
+                drop_dead(r, l->rest + l->window_bound);
+            found = true;
+            if (r->n_alive == 0)
+                return;
         }
-        l->rest = *ret_rest;
-        *ret_rest += l->window_bound;
-        r->order[i] = r->order[n];
-        r->order[n++] = list;
+        if (found && l->postings.n_blocks > 0 && (uint64_t)r->n_alive * LOOK_UP_COST < n)
+            look_up(r, r->order[i], w.from);
+        else
+            add_list(r, r->order[i], w.from, w.to);
     }
-    return n;
+    if (!found)
+        find_alive(r, w, 0);
+    else
+        drop_dead(r, 0);
 }
 
 static enum al_code search_window(struct prune *r, struct al_row_range w, struct al_err *err)
 {
-    float rest;
     size_t n_rest = partition(r, w.from, w.to);
     if (n_rest == r->n)
         return AL_OK;
-    size_t n_look_up = add_lists(r, n_rest, w, &rest);
-    find_alive(r, w, rest);
-    while (n_look_up > 0 && r->n_alive > 0)
-        look_up(r, r->order[--n_look_up], w.from);
+    r->n_touched = 0;
+    for (size_t i = n_rest; i < r->n; i++)
+        if (r->lists[r->order[i]].window_bound > 0)
+            add_list(r, r->order[i], w.from, w.to);
+    add_rest(r, n_rest, w);
     enum al_code code = AL_OK;
     for (uint32_t i = 0; code == AL_OK && i < r->n_alive; i++)
         if (r->sums[r->alive[i]] >= r->needed)
             code = keep(r, w.from + r->alive[i], r->alive[i], err);
-    memset(r->sums, 0, (w.to - w.from) * sizeof r->sums[0]);
+    if (r->n_touched < SPARSE_ROWS)
+        for (uint32_t i = 0; i < r->n_touched; i++)
+            r->sums[r->touched[i]] = 0;
+    else
+        memset(r->sums, 0, (w.to - w.from) * sizeof r->sums[0]);
     return code;
 }
 

@@ -72,7 +72,7 @@ static void seal_pack(const struct al_posting *p, uint32_t before, struct al_buf
 {
     uint32_t gaps[AL_PACK_N];
     uint32_t tfs[AL_PACK_N];
-    uint8_t out[2 * AL_PACK_N * sizeof(uint32_t)];
+    uint8_t out[2 * sizeof gaps];
     for (uint32_t i = 0; i < AL_PACK_N; i++) {
         gaps[i] = p[i].row - before - 1;
         tfs[i] = p[i].tf - 1;

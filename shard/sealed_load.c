@@ -205,6 +205,22 @@ static enum al_code settle_vectors(struct al_sealed *s, const struct al_sealed_o
     return AL_OK;
 }
 
+/* The lengths of the rows once more, where a search of the text leg has them at hand; without them
+ * if one is very long. */
+static bool gather_lengths(struct al_segment *g)
+{
+    g->lengths = al_mem_array(g->mem, (size_t)g->n_rows + 1, sizeof *g->lengths);
+    for (uint32_t i = 0; g->lengths && i < g->n_rows; i++) {
+        if (g->rows[i].n_terms > UINT16_MAX) {
+            al_mem_free(g->mem, g->lengths);
+            g->lengths = NULL;
+            return true;
+        }
+        g->lengths[i] = (uint16_t)g->rows[i].n_terms;
+    }
+    return g->lengths != NULL;
+}
+
 static enum al_code believe(struct al_sealed *s, const struct al_sealed_options *opt,
                             struct al_err *err)
 {
@@ -219,7 +235,7 @@ static enum al_code believe(struct al_sealed *s, const struct al_sealed_options 
     show_tables(s, opt);
     AL_TRY(al_sealed_check_tables(s, f->sections[AL_SECTION_BLOB].bytes, err));
     AL_TRY(settle_vectors(s, opt, err));
-    if (al_segment_reserve(&s->seg, f->n_docs, f->n_spaces) != AL_OK)
+    if (al_segment_reserve(&s->seg, f->n_docs, f->n_spaces) != AL_OK || !gather_lengths(&s->seg))
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "segment: out of memory");
     for (uint32_t i = 0; i < f->n_docs; i++)
         al_segment_count(&s->seg, i);

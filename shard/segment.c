@@ -6,6 +6,7 @@ void al_segment_fini(struct al_segment *s)
 {
     al_mem_free(s->mem, s->dead);
     al_mem_free(s->mem, s->counts);
+    al_mem_free(s->mem, s->lengths);
     al_mem_free(s->mem, s->dead_log);
     al_mem_free(s->mem, s->dead_counts);
     s->dead_log = NULL;

@@ -75,7 +75,8 @@ struct al_segment {
     const float *vectors;     /* n_vecs * dim */
     const uint32_t *vec_rows; /* row of each vector, ascending; NULL: vector i is row i's */
     const struct al_seg_space *ranges; /* sealed only, by space */
-    const struct al_index *index;      /* NULL: none */
+    uint16_t *lengths; /* n_terms of each row, close together, and one more; NULL: not kept */
+    const struct al_index *index; /* NULL: none */
     /* guarded by the set's lock */
     struct al_mem *mem;
     uint64_t *dead;  /* bit i: document i is dead */

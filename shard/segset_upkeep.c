@@ -19,6 +19,9 @@ static void add_segment(const struct al_segment *s, struct al_segset_status *ret
     ret->n_tombstones += s->n_dead_rows;
     ret->stale_docs += s->n_stale;
     ret->memory_bytes += s->dead_cap * sizeof *s->dead + s->cap_counts * sizeof *s->counts;
+    ret->memory_bytes += s->lengths ? (s->n_rows + 1ull) * sizeof *s->lengths : 0;
+    ret->memory_bytes += s->dead_log ? s->n_docs * sizeof *s->dead_log : 0;
+    ret->memory_bytes += s->dead_counts ? s->n_terms * sizeof *s->dead_counts : 0;
 }
 
 void al_segset_get_status(struct al_segset *g, struct al_segset_status *ret)
