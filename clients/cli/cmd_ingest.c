@@ -20,24 +20,47 @@ struct command {
     struct al_err err;  /* what ended the run, if anything */
 };
 
+/* Every --list, then what stands on the command line. */
+static int open_feed(struct command *k, const char *path, bool is_list)
+{
+    struct al_cli *c = k->cli;
+    struct al_err err = {.code = AL_OK};
+    struct al_cli_feed_options o = {.with_prefix = c->args.n_pos > 1,
+                                    .is_list = is_list,
+                                    .endpoint = c->args.value[AL_OPT_ENDPOINT],
+                                    .region = c->args.value[AL_OPT_REGION],
+                                    .allow_private = c->args.value[AL_OPT_ALLOW_PRIVATE] != NULL};
+    if (!al_cli_double(c, AL_OPT_RATE, 0.01, 10000, &o.requests_per_second))
+        return AL_EXIT_USAGE;
+    enum al_code code = al_cli_feed_open(path, &o, &k->feeds[k->n_feeds], &err);
+    if (code != AL_OK) {
+        fprintf(stderr, "airlore: %s\n", err.msg);
+        return code == AL_UNAVAILABLE || code == AL_DEADLINE_EXCEEDED ? AL_EXIT_BAD : AL_EXIT_USAGE;
+    }
+    k->n_feeds++;
+    return AL_EXIT_DONE;
+}
+
 static int open_feeds(struct command *k)
 {
     struct al_cli *c = k->cli;
-    if (c->args.n_pos == 0)
-        return al_cli_usage(c, "no folder or file given");
-    if (c->args.n_pos > PATHS_MAX)
+    size_t n = (size_t)c->args.n_pos;
+    for (size_t i = 0; i < c->args.n_given; i++)
+        n += c->args.given[i].opt == AL_OPT_LIST;
+    if (n == 0)
+        return al_cli_usage(c, "no folder, file or address given");
+    if (n > PATHS_MAX)
         return al_cli_usage(c, "more than %d paths", PATHS_MAX);
-    k->feeds = al_arena_array(&c->arena, (size_t)c->args.n_pos, sizeof *k->feeds);
+    k->feeds = al_arena_array(&c->arena, n, sizeof *k->feeds);
     AL_ASSERT(k->feeds != NULL);
-    for (int i = 0; i < c->args.n_pos; i++) {
-        struct al_err err = {.code = AL_OK};
-        if (al_cli_feed_open(c->args.pos[i], c->args.n_pos > 1, &k->feeds[i], &err) != AL_OK) {
-            fprintf(stderr, "airlore: %s\n", err.msg);
-            return AL_EXIT_USAGE;
-        }
-        k->n_feeds++;
+    int rc = AL_EXIT_DONE;
+    for (size_t i = 0; rc == AL_EXIT_DONE && i < c->args.n_given; i++) {
+        if (c->args.given[i].opt == AL_OPT_LIST)
+            rc = open_feed(k, c->args.given[i].value, true);
     }
-    return AL_EXIT_DONE;
+    for (int i = 0; rc == AL_EXIT_DONE && i < c->args.n_pos; i++)
+        rc = open_feed(k, c->args.pos[i], false);
+    return rc;
 }
 
 static int take_options(struct command *k)
@@ -76,7 +99,7 @@ static int look(struct command *k)
         k->is_incomplete |= bad;
         items += k->feeds[i].n_items;
         bytes += k->feeds[i].size_bytes;
-        known &= k->feeds[i].kind != AL_FEED_LINES;
+        known &= k->feeds[i].kind == AL_FEED_FOLDER || k->feeds[i].kind == AL_FEED_FILE;
     }
     al_cli_progress_total(&k->totals.progress, known ? items : 0, bytes);
     return AL_EXIT_DONE;

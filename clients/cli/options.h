@@ -11,84 +11,89 @@
 #include "airlore/err.h"
 
 /* id, long name, short name or 0, argument or NULL, help */
-#define AL_CLI_OPT_MAP(X)                                                                        \
-    X(SERVER, "server", 0, "HOST:PORT", "server to talk to (or AIRLORE_SERVER)")                 \
-    X(KEY, "key", 0, "KEY", "API key (or AIRLORE_KEY)")                                          \
-    X(JSON, "json", 0, NULL, "print one JSON document and nothing else")                         \
-    X(TIMEOUT, "timeout", 0, "SECONDS", "give up after this long, default 30")                   \
-    X(TLS, "tls", 0, NULL, "use TLS with the system's certificate authorities")                  \
-    X(CA, "ca", 0, "FILE", "use TLS; certificate authorities to trust, PEM")                     \
-    X(CERT, "cert", 0, "FILE", "own certificate for mutual TLS, PEM")                            \
-    X(CERT_KEY, "cert-key", 0, "FILE", "key of the own certificate, PEM")                        \
-    X(TLS_NAME, "tls-name", 0, "NAME",                                                           \
-      "name in the server's certificate, when not the one dialled")                              \
-    X(NO_COLOR, "no-color", 0, NULL, "no colours (or NO_COLOR)")                                 \
-    X(QUIET, "quiet", 'q', NULL, "no progress bar, no notes")                                    \
-    X(HELP, "help", 'h', NULL, "show help")                                                      \
-    X(VERSION, "version", 'V', NULL, "show the version")                                         \
-    X(K, "k", 'k', "N", "number of results, 1 to 1000, default 10")                              \
-    X(MODE, "mode", 'm', "MODE", "hybrid (default), vector or text")                             \
-    X(FILTER, "filter", 'f', "FILTER",                                                           \
-      "such as: kind = \"doc\" AND airflow >= \"3.0\" AND tags:\"postgres\"")                    \
-    X(EXPLAIN, "explain", 0, NULL, "show how each score came about")                             \
-    X(MIN_SCORE, "min-score", 0, "R", "drop hits whose relevance is below R, 0 to 1")            \
-    X(AFTER, "after", 0, "TOKEN", "see at least what the write with this token stored")          \
-    X(BATCH, "batch", 0, "FILE", "run every query of a JSONL file, - for standard input")        \
-    X(SCOPE, "scope", 0, "SCOPE", "only deployment, team or community; may be repeated")         \
-    X(ALL_CHUNKS, "all-chunks", 0, NULL, "hits are chunks: a document can come several times")   \
-    X(TEXT, "text", 0, NULL, "show the whole text of the best chunk")                            \
-    X(PARTIAL, "allow-partial", 0, NULL, "answer even when a shard is missing, and say which")   \
-    X(FUSION, "fusion", 0, "HOW", "minmax (default) or rrf")                                     \
-    X(VECTOR_WEIGHT, "vector-weight", 0, "W", "weight of the vector leg, 0 to 1, default 0.4")   \
-    X(EXACT_STATISTICS, "exact-statistics", 0, NULL, "count document frequencies anew")          \
-    X(EXACT, "exact", 0, NULL, "compare with every vector (slow; to measure recall)")            \
-    X(MIN_RELEVANCE, "min-relevance", 0, "R",                                                    \
-      "say \"I do not know\" below this relevance, 0 to 1")                                      \
-    X(MAX_SENTENCES, "max-sentences", 0, "N", "longest answer, 1 to 20, default 5")              \
-    X(VISIBILITY, "visibility", 0, "WHO",                                                        \
-      "deployment, team or community; default: the key's deployment, else its team")             \
-    X(DEPLOYMENT, "deployment", 0, "NAME", "deployment, TEAM/NAME or NAME in the own team")      \
-    X(SOURCE, "source", 0, "NAME",                                                               \
-      "name of where the items come from; default: the folder or file")                          \
-    X(DELETE_MISSING, "delete-missing", 0, NULL,                                                 \
-      "delete items of the source that are no longer there")                                     \
-    X(DRY_RUN, "dry-run", 'n', NULL, "say what would happen, store nothing")                     \
-    X(FORCE, "force", 0, NULL, "do it even when nothing has changed")                            \
-    X(SPACE, "space", 0, "SPACE", "teams/TEAM, teams/TEAM/deployments/NAME or community")        \
-    X(LIMIT, "limit", 'l', "N", "at most this many, default 50; 0 for all")                      \
-    X(YES, "yes", 'y', NULL, "do not ask")                                                       \
-    X(PREVIEW, "preview", 0, NULL, "show what would happen and print its digest")                \
-    X(CONFIRM, "confirm", 0, "DIGEST", "do what the preview with this digest showed")            \
-    X(TO, "to", 0, "WHERE", "team or community (default)")                                       \
-    X(NAMED, "named", 0, NULL, "show the team's name in the community")                          \
-    X(NO_NAMED, "no-named", 0, NULL, "show a pseudonym in the community")                        \
-    X(DISPLAY_NAME, "display-name", 0, "TEXT", "name for people")                                \
-    X(TEAM, "team", 0, "TEAM", "team; default: the key's")                                       \
-    X(AIRFLOW_URL, "airflow-url", 0, "URL", "where the deployment's Airflow answers")            \
-    X(LABEL, "label", 0, "KEY=VALUE", "label; may be repeated")                                  \
-    X(WITH_KEY, "with-key", 0, NULL, "create a key that is bound to it, too")                    \
-    X(ROLE, "role", 0, "ROLE", "reader, contributor, reviewer or admin; may be repeated")        \
-    X(READS, "reads", 0, "TEAM", "further team that the key may read; may be repeated")          \
-    X(EXPIRES, "expires", 0, "WHEN", "end of the key's life: 90d, 12h or 2027-01-31T00:00:00Z")  \
-    X(ID, "id", 0, "ID", "id to give it; default: a random one")                                 \
-    X(ALL, "all", 'a', NULL, "also those that have ended")                                       \
-    X(MAX_ITEMS, "max-items", 0, "N", "stored items, or none")                                   \
-    X(MAX_BYTES, "max-bytes", 0, "N", "stored bytes of text, or none")                           \
-    X(INGEST_BYTES, "max-ingest-bytes-per-day", 0, "N",                                          \
-      "bytes of content ingested in a day, or none")                                             \
-    X(CALLS_PER_SECOND, "calls-per-second", 0, "R", "calls a second, or none")                   \
-    X(ITEMS_PER_SECOND, "items-per-second", 0, "R", "ingested items a second, or none")          \
-    X(MAX_CONCURRENT, "max-concurrent-calls", 0, "N", "calls at the same time, or none")         \
-    X(MAX_JOBS, "max-jobs", 0, "N", "jobs at the same time, or none")                            \
-    X(MAX_LLM_USD, "max-llm-usd", 0, "R", "US dollars of LLM calls a month, or none")            \
-    X(MAX_DEPLOYMENTS, "max-deployments", 0, "N", "deployments of a team, or none")              \
-    X(CLASS, "class", 0, "CLASS", "maintenance, generation, adr, market, learning or deploy")    \
-    X(STATE, "state", 0, "STATE", "queued, running, cancelling, succeeded, failed or cancelled") \
-    X(TYPE, "type", 0, "TYPE", "such as reembed, compact or verify")                             \
-    X(SEGMENTS, "segments", 0, NULL, "show the segments of each shard")                          \
-    X(DEEP, "deep", 0, NULL, "compare every row instead of counts and samples")                  \
-    X(REPAIR, "repair", 0, NULL, "rebuild damaged segments")                                     \
-    X(SHARD, "shard", 0, "N", "this shard only; may be repeated")                                \
+#define AL_CLI_OPT_MAP(X)                                                                         \
+    X(SERVER, "server", 0, "HOST:PORT", "server to talk to (or AIRLORE_SERVER)")                  \
+    X(KEY, "key", 0, "KEY", "API key (or AIRLORE_KEY)")                                           \
+    X(JSON, "json", 0, NULL, "print one JSON document and nothing else")                          \
+    X(TIMEOUT, "timeout", 0, "SECONDS", "give up after this long, default 30")                    \
+    X(TLS, "tls", 0, NULL, "use TLS with the system's certificate authorities")                   \
+    X(CA, "ca", 0, "FILE", "use TLS; certificate authorities to trust, PEM")                      \
+    X(CERT, "cert", 0, "FILE", "own certificate for mutual TLS, PEM")                             \
+    X(CERT_KEY, "cert-key", 0, "FILE", "key of the own certificate, PEM")                         \
+    X(TLS_NAME, "tls-name", 0, "NAME",                                                            \
+      "name in the server's certificate, when not the one dialled")                               \
+    X(NO_COLOR, "no-color", 0, NULL, "no colours (or NO_COLOR)")                                  \
+    X(QUIET, "quiet", 'q', NULL, "no progress bar, no notes")                                     \
+    X(HELP, "help", 'h', NULL, "show help")                                                       \
+    X(VERSION, "version", 'V', NULL, "show the version")                                          \
+    X(K, "k", 'k', "N", "number of results, 1 to 1000, default 10")                               \
+    X(MODE, "mode", 'm', "MODE", "hybrid (default), vector or text")                              \
+    X(FILTER, "filter", 'f', "FILTER",                                                            \
+      "such as: kind = \"doc\" AND airflow >= \"3.0\" AND tags:\"postgres\"")                     \
+    X(EXPLAIN, "explain", 0, NULL, "show how each score came about")                              \
+    X(MIN_SCORE, "min-score", 0, "R", "drop hits whose relevance is below R, 0 to 1")             \
+    X(AFTER, "after", 0, "TOKEN", "see at least what the write with this token stored")           \
+    X(BATCH, "batch", 0, "FILE", "run every query of a JSONL file, - for standard input")         \
+    X(SCOPE, "scope", 0, "SCOPE", "only deployment, team or community; may be repeated")          \
+    X(ALL_CHUNKS, "all-chunks", 0, NULL, "hits are chunks: a document can come several times")    \
+    X(TEXT, "text", 0, NULL, "show the whole text of the best chunk")                             \
+    X(PARTIAL, "allow-partial", 0, NULL, "answer even when a shard is missing, and say which")    \
+    X(FUSION, "fusion", 0, "HOW", "minmax (default) or rrf")                                      \
+    X(VECTOR_WEIGHT, "vector-weight", 0, "W", "weight of the vector leg, 0 to 1, default 0.4")    \
+    X(EXACT_STATISTICS, "exact-statistics", 0, NULL, "count document frequencies anew")           \
+    X(EXACT, "exact", 0, NULL, "compare with every vector (slow; to measure recall)")             \
+    X(MIN_RELEVANCE, "min-relevance", 0, "R",                                                     \
+      "say \"I do not know\" below this relevance, 0 to 1")                                       \
+    X(MAX_SENTENCES, "max-sentences", 0, "N", "longest answer, 1 to 20, default 5")               \
+    X(VISIBILITY, "visibility", 0, "WHO",                                                         \
+      "deployment, team or community; default: the key's deployment, else its team")              \
+    X(DEPLOYMENT, "deployment", 0, "NAME", "deployment, TEAM/NAME or NAME in the own team")       \
+    X(SOURCE, "source", 0, "NAME",                                                                \
+      "name of where the items come from; default: the folder or file")                           \
+    X(DELETE_MISSING, "delete-missing", 0, NULL,                                                  \
+      "delete items of the source that are no longer there")                                      \
+    X(LIST, "list", 0, "FILE|URL", "also the pages of a list of URLs, one a line")                \
+    X(RATE, "rate", 0, "R", "requests a second for each host; default 5, buckets 50")             \
+    X(ENDPOINT, "endpoint", 0, "URL", "where the bucket is served (or AWS_ENDPOINT_URL)")         \
+    X(REGION, "region", 0, "REGION", "region of the bucket (or AWS_REGION), default us-east-1")   \
+    X(ALLOW_PRIVATE, "allow-private", 0, NULL, "follow redirects and lists to private addresses") \
+    X(DRY_RUN, "dry-run", 'n', NULL, "say what would happen, store nothing")                      \
+    X(FORCE, "force", 0, NULL, "do it even when nothing has changed")                             \
+    X(SPACE, "space", 0, "SPACE", "teams/TEAM, teams/TEAM/deployments/NAME or community")         \
+    X(LIMIT, "limit", 'l', "N", "at most this many, default 50; 0 for all")                       \
+    X(YES, "yes", 'y', NULL, "do not ask")                                                        \
+    X(PREVIEW, "preview", 0, NULL, "show what would happen and print its digest")                 \
+    X(CONFIRM, "confirm", 0, "DIGEST", "do what the preview with this digest showed")             \
+    X(TO, "to", 0, "WHERE", "team or community (default)")                                        \
+    X(NAMED, "named", 0, NULL, "show the team's name in the community")                           \
+    X(NO_NAMED, "no-named", 0, NULL, "show a pseudonym in the community")                         \
+    X(DISPLAY_NAME, "display-name", 0, "TEXT", "name for people")                                 \
+    X(TEAM, "team", 0, "TEAM", "team; default: the key's")                                        \
+    X(AIRFLOW_URL, "airflow-url", 0, "URL", "where the deployment's Airflow answers")             \
+    X(LABEL, "label", 0, "KEY=VALUE", "label; may be repeated")                                   \
+    X(WITH_KEY, "with-key", 0, NULL, "create a key that is bound to it, too")                     \
+    X(ROLE, "role", 0, "ROLE", "reader, contributor, reviewer or admin; may be repeated")         \
+    X(READS, "reads", 0, "TEAM", "further team that the key may read; may be repeated")           \
+    X(EXPIRES, "expires", 0, "WHEN", "end of the key's life: 90d, 12h or 2027-01-31T00:00:00Z")   \
+    X(ID, "id", 0, "ID", "id to give it; default: a random one")                                  \
+    X(ALL, "all", 'a', NULL, "also those that have ended")                                        \
+    X(MAX_ITEMS, "max-items", 0, "N", "stored items, or none")                                    \
+    X(MAX_BYTES, "max-bytes", 0, "N", "stored bytes of text, or none")                            \
+    X(INGEST_BYTES, "max-ingest-bytes-per-day", 0, "N",                                           \
+      "bytes of content ingested in a day, or none")                                              \
+    X(CALLS_PER_SECOND, "calls-per-second", 0, "R", "calls a second, or none")                    \
+    X(ITEMS_PER_SECOND, "items-per-second", 0, "R", "ingested items a second, or none")           \
+    X(MAX_CONCURRENT, "max-concurrent-calls", 0, "N", "calls at the same time, or none")          \
+    X(MAX_JOBS, "max-jobs", 0, "N", "jobs at the same time, or none")                             \
+    X(MAX_LLM_USD, "max-llm-usd", 0, "R", "US dollars of LLM calls a month, or none")             \
+    X(MAX_DEPLOYMENTS, "max-deployments", 0, "N", "deployments of a team, or none")               \
+    X(CLASS, "class", 0, "CLASS", "maintenance, generation, adr, market, learning or deploy")     \
+    X(STATE, "state", 0, "STATE", "queued, running, cancelling, succeeded, failed or cancelled")  \
+    X(TYPE, "type", 0, "TYPE", "such as reembed, compact or verify")                              \
+    X(SEGMENTS, "segments", 0, NULL, "show the segments of each shard")                           \
+    X(DEEP, "deep", 0, NULL, "compare every row instead of counts and samples")                   \
+    X(REPAIR, "repair", 0, NULL, "rebuild damaged segments")                                      \
+    X(SHARD, "shard", 0, "N", "this shard only; may be repeated")                                 \
     X(NO_WAIT, "no-wait", 0, NULL, "start the job and do not wait for its end")
 
 enum al_cli_opt {
