@@ -72,6 +72,10 @@ static int take_options(struct command *k)
         !al_cli_enum_option(c, AL_OPT_VISIBILITY, &airlore__v1__visibility__descriptor,
                             &k->options.visibility))
         return AL_EXIT_USAGE;
+    if (c->args.value[AL_OPT_CHUNKER] &&
+        !al_cli_enum_option(c, AL_OPT_CHUNKER, &airlore__v1__chunker__descriptor,
+                            &k->options.chunker))
+        return AL_EXIT_USAGE;
     k->options.delete_missing = c->args.value[AL_OPT_DELETE_MISSING] != NULL;
     k->options.dry_run = c->args.value[AL_OPT_DRY_RUN] != NULL;
     k->options.force = c->args.value[AL_OPT_FORCE] != NULL;

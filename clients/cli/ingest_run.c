@@ -88,9 +88,21 @@ enum al_code al_cli_ingest_begin(struct al_cli_ingest_run *r, struct al_cli *cli
     return al_client_ingest_open(cli->client, &o, &r->stream, err);
 }
 
+char *al_cli_ingest_checksum(const struct al_cli_ingest_run *r, struct al_arena *a,
+                             const char *checksum)
+{
+    Airlore__V1__Chunker chunker = r->options->chunker;
+    return chunker <= AIRLORE__V1__CHUNKER__CHUNKER_DOCUMENT
+               ? (char *)(uintptr_t)checksum
+               : al_arena_printf(a, "%s~%d", checksum, (int)chunker);
+}
+
 enum al_code al_cli_ingest_put(struct al_cli_ingest_run *r, Airlore__V1__IngestItem *item,
                                size_t n_bytes, struct al_err *err)
 {
+    item->content_checksum = al_cli_ingest_checksum(r, &r->arena, item->content_checksum);
+    if (!item->content_checksum)
+        return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "ingest: out of memory");
     size_t packed = protobuf_c_message_get_packed_size(&item->base);
     if (packed > AL_INGEST_ITEM_BYTES) {
         struct al_err why = {.code = AL_OK};

@@ -68,6 +68,11 @@ AL_NODISCARD enum al_code al_cli_ingest_put(struct al_cli_ingest_run *r,
 /* Send the batch. */
 AL_NODISCARD enum al_code al_cli_ingest_flush(struct al_cli_ingest_run *r, struct al_err *err);
 
+/* The checksum of a content as it is stored: another chunker makes another one, so that what was
+ * cut differently counts as changed. In a, or checksum itself; NULL: out of memory. */
+char *al_cli_ingest_checksum(const struct al_cli_ingest_run *r, struct al_arena *a,
+                             const char *checksum);
+
 /* Ask the server about n ids with their checksums; *ret in a: one state each, NULL: everything is
  * new. */
 AL_NODISCARD enum al_code al_cli_ingest_check(struct al_cli_ingest_run *r, char *const *ids,

@@ -175,8 +175,9 @@ static enum al_code ask(struct sender *k, struct al_err *err)
     for (size_t i = 0; i < p->n; i++) {
         p->ids[i] = al_arena_printf(&p->arena, "%s%s", k->prefix, p->entries[i].id);
         const char *sum = p->entries[i].checksum;
-        p->sums[i] = (char *)(uintptr_t)(sum ? sum : "-"); /* empty ones are refused */
-        if (!p->ids[i])
+        p->sums[i] =
+            al_cli_ingest_checksum(k->run, &p->arena, sum ? sum : "-"); /* none is refused */
+        if (!p->ids[i] || !p->sums[i])
             return no_memory(err);
     }
     AL_TRY(al_cli_ingest_check(k->run, p->ids, p->sums, p->n, &p->arena, &states, err));
