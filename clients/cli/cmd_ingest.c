@@ -15,6 +15,7 @@ struct command {
     Airlore__V1__IngestOptions options;
     struct al_cli_feed *feeds;
     size_t n_feeds;
+    const char **tags; /* --tag */
     uint64_t started_ns;
     bool is_incomplete; /* a folder could not be read in full */
     struct al_err err;  /* what ended the run, if anything */
@@ -30,6 +31,14 @@ static int open_feed(struct command *k, const char *path, bool is_list)
                                     .endpoint = c->args.value[AL_OPT_ENDPOINT],
                                     .region = c->args.value[AL_OPT_REGION],
                                     .allow_private = c->args.value[AL_OPT_ALLOW_PRIVATE] != NULL};
+    const char *tags[AL_CLI_GIVEN_MAX];
+    for (size_t i = 0; i < c->args.n_given; i++) {
+        if (c->args.given[i].opt == AL_OPT_TAG)
+            tags[o.n_tags++] = c->args.given[i].value;
+    }
+    o.tags = k->tags = al_arena_array(&c->arena, o.n_tags + 1, sizeof *tags);
+    AL_ASSERT(o.tags != NULL);
+    memcpy(k->tags, tags, o.n_tags * sizeof *tags);
     if (!al_cli_double(c, AL_OPT_RATE, 0.01, 10000, &o.requests_per_second))
         return AL_EXIT_USAGE;
     enum al_code code = al_cli_feed_open(path, &o, &k->feeds[k->n_feeds], &err);

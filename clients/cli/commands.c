@@ -26,6 +26,7 @@ const struct al_cli_command al_cli_commands[] = {
      "commit.\n"
      "http, https: a page, or a sitemap (*.xml, *.xml.gz); --list FILE: a list of pages. s3://, "
      "gs://: a bucket.\n"
+     "Posts.xml, SITE-Posts.7z: threads of a Stack Exchange dump, those with --tag TAG.\n"
      "JSON lines: "
      "{\"id\",\"text\",\"title\"?,\"kind\"?,\"url\"?,\"tags\"?,\"metadata\"?,\"format\"?,"
      "\"vector\"?};\n"
@@ -36,8 +37,8 @@ const struct al_cli_command al_cli_commands[] = {
      "Files without any text are counted as empty, which is no failure. More: docs/sources.md.",
      al_cmd_ingest,
      {AL_OPT_VISIBILITY, AL_OPT_DEPLOYMENT, AL_OPT_SOURCE, AL_OPT_DELETE_MISSING, AL_OPT_DRY_RUN,
-      AL_OPT_FORCE, AL_OPT_CHUNKER, AL_OPT_LIST, AL_OPT_RATE, AL_OPT_ENDPOINT, AL_OPT_REGION,
-      AL_OPT_ALLOW_PRIVATE}},
+      AL_OPT_FORCE, AL_OPT_CHUNKER, AL_OPT_TAG, AL_OPT_LIST, AL_OPT_RATE, AL_OPT_ENDPOINT,
+      AL_OPT_REGION, AL_OPT_ALLOW_PRIVATE}},
     {"search",
      "\"TEXT\"",
      "find the best documents for a text",

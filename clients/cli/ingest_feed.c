@@ -13,6 +13,8 @@
 #include "airlore/source_archive.h"
 #include "airlore/source_git.h"
 #include "airlore/source_http.h"
+#include "airlore/source_pdf.h"
+#include "airlore/source_stackexchange.h"
 #include "ingest_source.h"
 #include "jsonl.h"
 
@@ -61,12 +63,24 @@ static enum al_code open_archive(struct al_cli_feed *f, struct al_err *err)
     return name_source(f, false, err);
 }
 
-static enum al_code open_path(struct al_cli_feed *f, bool with_prefix, struct al_err *err)
+static enum al_code open_dump(struct al_cli_feed *f, const struct al_cli_feed_options *o,
+                              struct al_err *err)
+{
+    struct al_stackexchange_options dump = {.tags = o->tags, .n_tags = o->n_tags};
+    f->kind = AL_FEED_SOURCE;
+    AL_TRY(al_stackexchange_open(f->path, &dump, &f->opened, err));
+    return name_source(f, false, err);
+}
+
+static enum al_code open_path(struct al_cli_feed *f, const struct al_cli_feed_options *o,
+                              struct al_err *err)
 {
     struct stat st;
     if (stat(f->path, &st) != 0)
         return AL_FAIL_ERRNO(err, errno, "'%s'", f->path);
     f->size_bytes = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+    if (S_ISREG(st.st_mode) && al_stackexchange_is_name(f->path))
+        return open_dump(f, o, err);
     if (S_ISREG(st.st_mode) && al_archive_is_name(f->path))
         return open_archive(f, err);
     if (S_ISDIR(st.st_mode))
@@ -76,11 +90,11 @@ static enum al_code open_path(struct al_cli_feed *f, bool with_prefix, struct al
     if (f->kind == AL_FEED_FILE &&
         (!S_ISREG(st.st_mode) || !al_source_media_type(base_name(f->path))))
         return AL_FAIL(err, AL_INVALID_ARGUMENT,
-                       "'%s': neither a folder, an archive, nor a .jsonl, md, rst, html, txt, py, "
-                       "ipynb or pdf file",
+                       "'%s': neither a folder, an archive, a dump, nor a .jsonl, md, rst, html, "
+                       "txt, py, ipynb or pdf file",
                        f->path);
     f->n_items = f->kind == AL_FEED_FILE ? 1 : 0;
-    return name_source(f, with_prefix, err);
+    return name_source(f, o->with_prefix, err);
 }
 
 /* A source that names itself: its name, and its label as prefix when there are several. */
@@ -127,7 +141,7 @@ enum al_code al_cli_feed_open(const char *path, const struct al_cli_feed_options
     if (is_address)
         code = open_address(&f, opt, err);
     else if (strcmp(path, "-") != 0)
-        code = open_path(&f, opt->with_prefix, err);
+        code = open_path(&f, opt, err);
     if (code != AL_OK) {
         al_cli_feed_close(&f);
         return code;
@@ -211,6 +225,11 @@ static enum al_code read_content(int at, const char *path, uint64_t max, struct 
     return code;
 }
 
+static bool is_pdf(const struct al_cli_file *file)
+{
+    return strcmp(file->media_type, "application/pdf") == 0;
+}
+
 static enum al_code make_file_item(struct al_cli_ingest_run *r, int at,
                                    const struct al_cli_file *file, char *id,
                                    Airlore__V1__IngestItem **ret, struct al_err *err)
@@ -223,7 +242,8 @@ static enum al_code make_file_item(struct al_cli_ingest_run *r, int at,
     google__protobuf__timestamp__init(t);
     AL_TRY(al_cli_check_id(id, err));
     uint64_t max = al_client_ingest_item_bytes_max(r->stream);
-    AL_TRY(read_content(at, file->path, max < FILE_BYTES_MAX ? max : FILE_BYTES_MAX, &r->arena,
+    max = max < FILE_BYTES_MAX ? max : FILE_BYTES_MAX;
+    AL_TRY(read_content(at, file->path, is_pdf(file) ? AL_PDF_BYTES_MAX : max, &r->arena,
                         &item->raw, err));
     item->content_case = AIRLORE__V1__INGEST_ITEM__CONTENT_RAW;
     item->id = id;
@@ -252,8 +272,17 @@ static enum al_code send_file(struct al_cli_feed *f, struct al_cli_ingest_run *r
     r->source_bytes += file->size_bytes;
     if (!kept)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "file: out of memory");
-    if (make_file_item(r, at, file, kept, &item, &why) != AL_OK)
+    if (make_file_item(r, at, file, kept, &item, &why) != AL_OK) {
+        r->is_incomplete |= is_pdf(file); /* its pages are not named one by one */
         return al_cli_ingest_put_failed(r, id, 0, &why, err);
+    }
+    if (is_pdf(file)) {
+        struct al_source_entry e = {.id = kept,
+                                    .media_type = file->media_type,
+                                    .content = {(const char *)item->raw.data, item->raw.len},
+                                    .updated_s = file->mtime_s};
+        return al_cli_source_put(r, "", &e, err);
+    }
     return al_cli_ingest_put(r, item, item->raw.len, err);
 }
 

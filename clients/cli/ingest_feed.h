@@ -18,6 +18,8 @@ struct al_cli_feed_options {
     const char *region;
     double requests_per_second;
     bool allow_private;
+    const char *const *tags; /* of dumps: questions with any of them */
+    size_t n_tags;
 };
 
 struct al_cli_feed {

@@ -3,12 +3,15 @@
 
 #include <string.h>
 
+#include "airlore/source_pdf.h"
+
 #define ASK_MAX 500u /* entries asked about at once */
 #define ASK_BYTES_MAX ((size_t)32 << 20)
 #define CONTENT_BYTES_MAX ((uint64_t)16 << 20)
 
 /* Version of what we make of an entry: a new number makes everything changed. */
 #define CHECKSUM_ENTRY "e1-"
+#define CHECKSUM_PAGE "p1-"
 
 /* Entries that were listed and not yet asked about. */
 struct pending {
@@ -123,9 +126,85 @@ static enum al_code make_item(struct al_cli_ingest_run *r, const struct al_sourc
     return AL_OK;
 }
 
+/* ---- PDF: an item a page ---- */
+
+static bool is_pdf(const struct al_source_entry *e)
+{
+    const char *type = e->media_type;
+    return type && strcmp(type, "application/pdf") == 0;
+}
+
+/* "Title > Concepts > Pools, page 7". */
+static char *page_title(struct al_arena *a, const struct al_source_entry *e,
+                        const struct al_pdf *pdf, const struct al_pdf_page *page)
+{
+    const char *slash = strrchr(e->id, '/');
+    struct al_str title = al_str_c(e->title ? e->title : slash ? slash + 1 : e->id);
+    if (!e->title && pdf->title.n)
+        title = pdf->title;
+    title.n = title.n > 400 ? al_str_utf8_floor(title, 400) : title.n;
+    struct al_str heading = page->heading;
+    heading.n = heading.n > 500 ? al_str_utf8_floor(heading, 500) : heading.n;
+    return al_arena_printf(a, AL_STR_FMT "%s" AL_STR_FMT ", page %u", AL_STR_ARG(title),
+                           heading.n ? " > " : "", AL_STR_ARG(heading), page->number);
+}
+
+static enum al_code put_page(struct al_cli_ingest_run *r, const char *prefix,
+                             const struct al_source_entry *whole, const struct al_pdf *pdf,
+                             const struct al_pdf_page *page, struct al_err *err)
+{
+    struct al_arena *a = &r->arena;
+    struct al_source_entry e = *whole;
+    e.media_type = "text/plain";
+    e.checksum = NULL;
+    e.id = al_arena_printf(a, "%s#page=%u", whole->id, page->number);
+    e.url = whole->url ? al_arena_printf(a, "%s#page=%u", whole->url, page->number) : NULL;
+    e.title = page_title(a, whole, pdf, page);
+    const char *number = al_arena_printf(a, "%u", page->number);
+    const char *all = al_arena_printf(a, "%u", pdf->n_all);
+    char *section = al_arena_strndup(a, page->heading.p ? page->heading.p : "", page->heading.n);
+    if (!e.id || (whole->url && !e.url) || !e.title || !number || !all || !section)
+        return no_memory(err);
+    al_source_add_meta(&e, "page", number);
+    al_source_add_meta(&e, "pages", all);
+    al_source_add_meta(&e, "section", section);
+    AL_TRY(al_arena_str(a, page->text, &e.content, err));
+    e.checksum = al_source_checksum(a, CHECKSUM_PAGE, e.content.p, e.content.n);
+    return e.checksum ? al_cli_source_put(r, prefix, &e, err) : no_memory(err);
+}
+
+/* What cannot be read counts as one error, and as pages that were not seen. */
+static enum al_code put_pdf(struct al_cli_ingest_run *r, const char *prefix,
+                            const struct al_source_entry *e, struct al_err *err)
+{
+    struct al_err why = {.code = AL_OK};
+    struct al_arena pages;
+    struct al_pdf pdf;
+    al_arena_init(&pages, NULL, 2 * AL_PDF_BYTES_MAX);
+    enum al_code code = AL_OK;
+    struct al_source_entry kept = *e; /* its texts must outlive the batches */
+    bool failed = false;
+    kept.id = keep(&pages, e->id, &failed);
+    kept.url = e->url ? keep(&pages, e->url, &failed) : NULL;
+    if (failed || al_pdf_read(e->content, NULL, &pages, &pdf, &why) != AL_OK) {
+        char id[AL_SOURCE_ID_BYTES_MAX + 300];
+        snprintf(id, sizeof id, "%s%s", prefix, e->id);
+        al_cli_ingest_error(r->totals, id, 0, why.reason ? why.reason : al_code_name(why.code),
+                            why.msg);
+        r->is_incomplete = true;
+        pdf.n = 0;
+    }
+    for (size_t i = 0; code == AL_OK && i < pdf.n; i++)
+        code = put_page(r, prefix, &kept, &pdf, &pdf.pages[i], err);
+    al_arena_fini(&pages);
+    return code;
+}
+
 enum al_code al_cli_source_put(struct al_cli_ingest_run *r, const char *prefix,
                                struct al_source_entry *e, struct al_err *err)
 {
+    if (is_pdf(e))
+        return put_pdf(r, prefix, e, err);
     struct al_err why = {.code = AL_OK};
     Airlore__V1__IngestItem *item = NULL;
     char id[AL_SOURCE_ID_BYTES_MAX + 300];
@@ -143,6 +222,7 @@ static enum al_code put_failed(struct sender *k, const struct al_source_entry *e
     bool is_gone = why->reason && strcmp(why->reason, "GONE") == 0;
     char id[AL_SOURCE_ID_BYTES_MAX + 300];
     snprintf(id, sizeof id, "%s%s", k->prefix, e->id ? e->id : "");
+    k->run->is_incomplete |= is_pdf(e); /* its pages are not named one by one */
     if (!is_gone)
         return al_cli_ingest_put_failed(k->run, e->id ? id : NULL, 0, why, err);
     al_cli_ingest_error(k->run->totals, id, 0, why->reason, why->msg);
@@ -156,6 +236,8 @@ static enum al_code fetch(struct sender *k, struct al_source_entry *e, struct al
     struct al_err why = {.code = AL_OK};
     uint64_t max = al_client_ingest_item_bytes_max(r->stream);
     max = max < CONTENT_BYTES_MAX ? max : CONTENT_BYTES_MAX;
+    bool looks_like_pdf = is_pdf(e) || (e->id && al_str_ends(al_str_c(e->id), AL_STR(".pdf")));
+    max = looks_like_pdf ? AL_PDF_BYTES_MAX : max;
     if (al_source_load(k->source, &r->arena, e, max, &why) != AL_OK)
         return put_failed(k, e, &why, err);
     if (e->is_unchanged) {
@@ -210,11 +292,12 @@ static enum al_code settle(struct sender *k, struct al_err *err)
     return AL_OK;
 }
 
-static void count_bytes(struct sender *k, const struct al_source_entry *e)
+static void on_progress(void *u, uint64_t consumed)
 {
-    if (e->consumed_bytes > k->consumed) {
-        k->run->source_bytes += e->consumed_bytes - k->consumed;
-        k->consumed = e->consumed_bytes;
+    struct sender *k = u;
+    if (consumed > k->consumed) {
+        al_cli_progress_add(&k->run->totals->progress, 0, consumed - k->consumed);
+        k->consumed = consumed;
     }
 }
 
@@ -227,7 +310,7 @@ static enum al_code send_all(struct sender *k, struct al_err *err)
         AL_TRY(al_source_next(k->source, &p->arena, e, &end, err));
         if (end)
             return settle(k, err);
-        count_bytes(k, e);
+        on_progress(k, e->consumed_bytes);
         if (e->why.code != AL_OK) {
             AL_TRY(put_failed(k, e, &e->why, err));
         } else if (e->has_content) {
@@ -251,6 +334,8 @@ enum al_code al_cli_source_send(struct al_source *s, const char *prefix,
     if (!k.pending)
         return no_memory(err);
     al_arena_init(&k.pending->arena, NULL, 4 * ASK_BYTES_MAX);
+    s->on_progress = on_progress;
+    s->u = &k;
     enum al_code code = al_cli_ingest_flush(r, err);
     if (code == AL_OK)
         code = send_all(&k, err);
@@ -261,6 +346,7 @@ enum al_code al_cli_source_send(struct al_source *s, const char *prefix,
         if (code == AL_OK && al_source_finish(s, &why) != AL_OK)
             al_cli_note(r->cli, "the next run will be slower: %s", why.msg);
     }
+    s->on_progress = NULL;
     al_arena_fini(&k.pending->arena);
     al_mem_free(NULL, k.pending);
     return code;

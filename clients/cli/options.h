@@ -53,6 +53,7 @@
     X(DELETE_MISSING, "delete-missing", 0, NULL,                                                  \
       "delete items of the source that are no longer there")                                      \
     X(CHUNKER, "chunker", 0, "NAME", "document (default), fixed, recursive or semantic")          \
+    X(TAG, "tag", 0, "TAG", "of a dump: questions with this tag; may be repeated")                \
     X(LIST, "list", 0, "FILE|URL", "also the pages of a list of URLs, one a line")                \
     X(RATE, "rate", 0, "R", "requests a second for each host; default 5, buckets 50")             \
     X(ENDPOINT, "endpoint", 0, "URL", "where the bucket is served (or AWS_ENDPOINT_URL)")         \

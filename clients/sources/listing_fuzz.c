@@ -1,6 +1,8 @@
-/* Any bytes as robots.txt, sitemap, listing of a bucket, cache file (the first byte chooses). */
+/* Any bytes as robots.txt, sitemap, listing of a bucket, cache file, answer of the PDF reader (the
+ * first byte chooses). */
 #include <stdint.h>
 
+#include "airlore/source_pdf.h"
 #include "bucket.h"
 #include "robots.h"
 #include "sitemap.h"
@@ -35,6 +37,19 @@ static void cache(struct al_str in)
     al_web_cache_close(&c);
 }
 
+static void pdf(struct al_str in, struct al_arena *a)
+{
+    struct al_pdf pdf;
+    uint32_t last = 0;
+    if (al_pdf_parse(in, a, &pdf, NULL) != AL_OK)
+        return;
+    for (size_t i = 0; i < pdf.n; i++) {
+        AL_ASSERT(pdf.pages[i].number > last && pdf.pages[i].number <= pdf.n_all);
+        AL_ASSERT(al_str_is_utf8(pdf.pages[i].text) && al_str_is_utf8(pdf.pages[i].heading));
+        last = pdf.pages[i].number;
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct al_bucket_page page;
@@ -45,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     struct al_str in = {(const char *)data + 1, size - 1};
     al_arena_init(&a, NULL, (size_t)64 << 20);
-    switch (data[0] % 5) {
+    switch (data[0] % 6) {
     case 0:
         robots(in, &a);
         break;
@@ -61,6 +76,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 3:
         if (al_gcs_parse(in, &a, &page, NULL) == AL_OK)
             check_page(&page);
+        break;
+    case 4:
+        pdf(in, &a);
         break;
     default:
         cache(in);

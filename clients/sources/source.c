@@ -37,6 +37,12 @@ void al_source_close(struct al_source *s)
         s->ops->close(s);
 }
 
+void al_source_say_progress(const struct al_source *s, uint64_t consumed_bytes)
+{
+    if (s->on_progress)
+        s->on_progress(s->u, consumed_bytes);
+}
+
 const char *al_source_media_type(const char *name)
 {
     static const struct {

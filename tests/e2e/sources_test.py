@@ -18,7 +18,7 @@ import time
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from checks import Checks, Skip, arguments, hit_ids, reasons, run_parts
 from server import Server
@@ -212,7 +212,7 @@ def git_daemon(c: Checks, s: Server) -> None:
     finally:
         os.killpg(daemon.pid, 15)
         daemon.wait()
-    rc, docs, err = s.cli("ingest", "--source", "daemon", "--delete-missing", where)
+    rc, _, err = s.cli("ingest", "--source", "daemon", "--delete-missing", where)
     c.that("a daemon that is away", rc in (1, 2) and "git" in err, (rc, err))
     c.that("and nothing is pruned", s.cli("get", "docs/new.md")[0] == 0)
 
@@ -223,9 +223,9 @@ def git_daemon(c: Checks, s: Server) -> None:
 class Site(BaseHTTPRequestHandler):
     """A site whose pages a test changes; it remembers what it was asked."""
 
-    pages: dict[str, tuple[int, dict[str, str], bytes]] = {}
-    asked: list[tuple[str, int]] = []
-    fail_first: dict[str, int] = {}
+    pages: ClassVar[dict[str, tuple[int, dict[str, str], bytes]]] = {}
+    asked: ClassVar[list[tuple[str, int]]] = []
+    fail_first: ClassVar[dict[str, int]] = {}
 
     def do_GET(self) -> None:  # noqa: N802
         """Answer, conditionally where an ETag is known."""
@@ -328,7 +328,7 @@ def sitemaps(c: Checks, s: Server) -> None:
     p["/one.xml"] = (200, xml, f"<?xml version='1.0'?><urlset {space}>{first}</urlset>".encode())
     p["/two.xml.gz"] = (200, {"Content-Type": "application/gzip"}, gzip.compress(f"<urlset {space}>{second}</urlset>".encode()))
     p["/sitemap.xml"] = (200, xml, f"<sitemapindex {space}><sitemap><loc>{base}/one.xml</loc></sitemap><sitemap><loc>{base}/two.xml.gz</loc></sitemap></sitemapindex>".encode())
-    lol = "<!DOCTYPE l [<!ENTITY a 'lol'>" + "".join(f"<!ENTITY b{i} '{'&b%d;' % (i - 1) if i else '&a;'}&a;'>" for i in range(30)) + "]><urlset>&b29;</urlset>"
+    lol = "<!DOCTYPE l [<!ENTITY a 'lol'>" + "".join(f"<!ENTITY b{i} '{f'&b{i - 1};' if i else '&a;'}&a;'>" for i in range(30)) + "]><urlset>&b29;</urlset>"
     p["/lol.xml"] = (200, xml, lol.encode())
     p["/deep.xml"] = (200, xml, b"<a>" * 1000)
     p["/cut.xml"] = (200, xml, f"<urlset {space}>{first}".encode())
@@ -349,6 +349,109 @@ def sitemaps(c: Checks, s: Server) -> None:
     c.alive(s)
 
 
+# ---------------------------------------------------------------------------------------------------------- PDF, dumps
+
+
+def pdf(pages: list[str]) -> bytes:
+    """A PDF with these lines of text, one a page, and an outline that names each page."""
+    objects = ["<< /Type /Catalog /Pages 2 0 R /Outlines 4 0 R >>", "", "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>", ""]
+    kids, marks = [], []
+    for i, text in enumerate(pages):
+        n = len(objects) + 1
+        kids.append(f"{n} 0 R")
+        stream = f"BT /F1 12 Tf 72 700 Td ({text}) Tj ET"
+        objects.append(f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents {n + 1} 0 R /Resources << /Font << /F1 3 0 R >> >> >>")
+        objects.append(f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream")
+        marks.append((n, f"Chapter {i + 1}"))
+    first = len(objects) + 1
+    for i, (page, title) in enumerate(marks):
+        after = f" /Next {first + i + 1} 0 R" if i + 1 < len(marks) else ""
+        objects.append(f"<< /Title ({title}) /Parent 4 0 R /Dest [{page} 0 R /Fit]{after} >>")
+    objects[1] = f"<< /Type /Pages /Kids [{' '.join(kids)}] /Count {len(pages)} >>"
+    objects[3] = f"<< /Type /Outlines /First {first} 0 R /Last {first + len(marks) - 1} 0 R /Count {len(marks)} >>"
+    out, offsets = b"%PDF-1.4\n", []
+    for i, o in enumerate(objects):
+        offsets.append(len(out))
+        out += f"{i + 1} 0 obj\n{o}\nendobj\n".encode()
+    xref = len(out)
+    out += f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n".encode() + b"".join(b"%010d 00000 n \n" % o for o in offsets)
+    return out + f"trailer << /Size {len(objects) + 1} /Root 1 0 R >>\nstartxref\n{xref}\n%%EOF\n".encode()
+
+
+def pdfs(c: Checks, s: Server) -> None:
+    """An item a page, with its number; in a folder and in an archive; damaged ones are one error and prune nothing."""
+    folder = s.root / "manuals"
+    folder.mkdir()
+    (folder / "guide.pdf").write_bytes(pdf(["The kultarr pool has ten slots.", "The mulgara sensor waits.", "The planigale hook."]))
+    (folder / "note.md").write_text("# Note\n\nBeside the manual.\n")
+    is_counts(c, "a folder with a PDF", s.cli("ingest", str(folder)), inserted=4)
+    is_counts(c, "again", s.cli("ingest", str(folder)), skipped=4)
+    rc, docs, _ = s.cli("get", "guide.pdf#page=2")
+    c.that("the page is in the metadata and in the title", rc == 0 and docs[0]["metadata"]["page"] == "2" and docs[0]["metadata"]["pages"] == "3"
+           and docs[0]["title"] == "guide.pdf > Chapter 2, page 2", docs)
+    rc, docs, _ = s.cli("ask", "How many slots does the kultarr pool have?")
+    c.that("a citation names the page", docs and any(x["id"] == "guide.pdf#page=1" for x in docs[0].get("sources", [])), docs)
+    (folder / "guide.pdf").write_bytes(pdf(["The kultarr pool has twelve slots.", "The mulgara sensor waits."]))
+    is_counts(c, "a changed PDF", s.cli("ingest", "--delete-missing", str(folder)), updated=1, skipped=2, deleted=1)
+    (folder / "guide.pdf").write_bytes(b"%PDF-1.4\n" + os.urandom(5000))
+    (folder / "note.md").unlink()
+    rc, docs, err = s.cli("ingest", "--delete-missing", str(folder))
+    c.that("a damaged PDF is one error", rc == 1 and reasons(docs) == ["BAD_PDF"], (rc, docs, err))
+    c.that("and nothing is pruned", counts(docs)["deleted"] == 0 and s.cli("get", "guide.pdf#page=2")[0] == 0, docs)
+    with zipfile.ZipFile(s.root / "m.zip", "w") as z:
+        z.writestr("a/guide.pdf", pdf(["The ningaui page."]))
+    is_counts(c, "in an archive", s.cli("ingest", str(s.root / "m.zip")), inserted=1)
+
+
+def dumps(c: Checks, s: Server) -> None:
+    """Posts.xml, plain and zipped: threads by tag, unanswered ones marked, link as attribution."""
+    rows = ['<row Id="1" PostTypeId="1" AcceptedAnswerId="3" Score="4" Title="Why do pools starve" Tags="&lt;airflow&gt;" '
+            'Body="&lt;p&gt;The quenda tasks wait.&lt;/p&gt;" OwnerUserId="8" ContentLicense="CC BY-SA 4.0" CreationDate="2020-01-02T03:04:05.678"/>',
+            '<row Id="2" PostTypeId="1" Title="About Java" Tags="&lt;java&gt;" Body="no"/>',
+            '<row Id="3" PostTypeId="2" ParentId="1" Score="9" Body="&lt;p&gt;Give the quenda pool more slots.&lt;/p&gt;"/>',
+            '<row Id="4" PostTypeId="1" Title="Nobody answers" Tags="|airflow|" Body="Silence of the quokka."/>']
+    xml = "<?xml version='1.0'?><posts>" + "".join(rows) + "</posts>"
+    path = s.root / "dump"
+    path.mkdir()
+    (path / "Posts.xml").write_text(xml)
+    dump = str(path / "Posts.xml")
+    is_counts(c, "threads with the tag", s.cli("ingest", "--tag", "airflow", dump), inserted=2)
+    is_counts(c, "again", s.cli("ingest", "--tag", "airflow", dump), skipped=2)
+    rc, docs, _ = s.cli("get", "stackoverflow.com/questions/1")
+    c.that("a thread with its link", rc == 0 and docs[0]["kind"] == "thread" and docs[0]["url"] == "https://stackoverflow.com/questions/1"
+           and docs[0]["metadata"]["answered"] == "true" and "more slots" in docs[0]["text"], docs)
+    rc, docs, _ = s.cli("list", "--filter", 'tags:"unanswered"')
+    text = str(docs)
+    c.that("an unanswered thread is marked", rc == 0 and "questions/4" in text and "questions/1'" not in text, docs)
+    is_counts(c, "all tags", s.cli("ingest", dump), inserted=1, skipped=2)
+    is_counts(c, "one tag, the others pruned", s.cli("ingest", "--tag", "java", "--delete-missing", dump), skipped=1, deleted=2)
+    with zipfile.ZipFile(s.root / "airflow.example.org-Posts.zip", "w") as z:
+        z.writestr("Posts.xml", xml)
+    is_counts(c, "zipped", s.cli("ingest", str(s.root / "airflow.example.org-Posts.zip")), inserted=3)
+    c.that("the site is that of the file", s.cli("get", "airflow.example.org/questions/4")[0] == 0)
+    (path / "Posts.xml").write_text(xml[:-40])
+    rc, docs, err = s.cli("ingest", "--delete-missing", dump)
+    c.that("a dump that is cut", rc != 0 and "xml" in err, (rc, docs, err))
+    c.that("and nothing is pruned", s.cli("get", "stackoverflow.com/questions/2")[0] == 0)
+
+
+def chunkers(c: Checks, s: Server) -> None:
+    """Another chunker makes what is stored changed, and is visible."""
+    path = s.root / "long.md"
+    path.write_text("# Long\n\n" + "The bandicoot pipeline runs. It stops at night! " * 200 + "\n")
+    is_counts(c, "by default", s.cli("ingest", str(path)), inserted=1)
+    rc, docs, _ = s.cli("get", "long.md")
+    c.that("the default leaves no mark", "chunker" not in docs[0]["metadata"], docs[0]["metadata"])
+    for name in ("fixed", "recursive", "semantic"):
+        is_counts(c, f"{name}: cut anew", s.cli("ingest", "--chunker", name, str(path)), updated=1)
+        is_counts(c, f"{name}: and then not again", s.cli("ingest", "--chunker", name, str(path)), skipped=1)
+        rc, docs, _ = s.cli("get", "long.md")
+        c.that(f"{name}: visible", docs[0]["metadata"].get("chunker") == name, docs[0]["metadata"])
+    is_counts(c, "back to the default", s.cli("ingest", "--chunker", "document", str(path)), updated=1)
+    rc, docs, err = s.cli("ingest", "--chunker", "nonsense", str(path))
+    c.that("an unknown one is wrong usage", rc == 2 and "nonsense" in err, (rc, err))
+
+
 def main() -> int:
     """All parts, or those named."""
     bin_dir, only = arguments()
@@ -356,7 +459,7 @@ def main() -> int:
     server.env["XDG_CACHE_HOME"] = str(server.root / "cache")
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         server.env.pop(name, None)
-    return run_parts([archives, hostile_archives, repositories, git_daemon, pages, sitemaps], server, only)
+    return run_parts([archives, hostile_archives, repositories, git_daemon, pages, sitemaps, pdfs, dumps, chunkers], server, only)
 
 
 if __name__ == "__main__":

@@ -80,6 +80,8 @@ struct al_source {
     char name[400];      /* says where from, without secrets; "" when the opener leaves it so */
     char label[256];     /* short name for prefixes of ids, without '/' */
     uint64_t size_bytes; /* what consumed_bytes goes up to; 0: not known */
+    void (*on_progress)(void *u, uint64_t consumed_bytes); /* set by the caller; may be NULL */
+    void *u;
     uint64_t n_left_out; /* what is no document: other suffixes, links, devices */
 };
 
@@ -98,6 +100,9 @@ AL_NODISCARD enum al_code al_source_finish(struct al_source *s, struct al_err *e
 
 /* Give it back. Accepts NULL. */
 void al_source_close(struct al_source *s);
+
+/* For sources: tell the caller how far a long step is. */
+void al_source_say_progress(const struct al_source *s, uint64_t consumed_bytes);
 
 /* Media type of a document by the suffix of its name; NULL when it is no document. */
 const char *al_source_media_type(const char *name);
