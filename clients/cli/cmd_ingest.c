@@ -18,6 +18,7 @@ struct command {
     const char **tags; /* --tag */
     uint64_t started_ns;
     bool is_incomplete; /* a folder could not be read in full */
+    bool source_failed; /* err is about a source, and not about the server */
     struct al_err err;  /* what ended the run, if anything */
 };
 
@@ -118,6 +119,14 @@ static int look(struct command *k)
     return AL_EXIT_DONE;
 }
 
+/* The source ended in the middle: what was sent is stored all the same, and nothing is deleted. */
+static void end_early(struct command *k, struct al_cli_ingest_run *r)
+{
+    struct al_err why = {.code = AL_OK};
+    r->is_incomplete = true;
+    k->source_failed = al_cli_ingest_end(r, &why) == AL_OK; /* else it was the stream */
+}
+
 /* One stream for feeds [from, to). */
 static enum al_code run_stream(struct command *k, size_t from, size_t to)
 {
@@ -131,6 +140,8 @@ static enum al_code run_stream(struct command *k, size_t from, size_t to)
         code = al_cli_feed_send(&k->feeds[i], r, &k->err);
     if (code == AL_OK)
         code = al_cli_ingest_end(r, &k->err);
+    else if (r->stream)
+        end_early(k, r);
     al_cli_ingest_fini(r);
     al_mem_free(NULL, r);
     return code;
@@ -224,6 +235,16 @@ static void print_summary(struct command *k)
     print_errors(k->cli, t);
 }
 
+static int say_source(const struct command *k)
+{
+    bool colour = k->cli->term.err_colour;
+    fprintf(stderr, "%sairlore:%s ", al_cli_style_on(colour, AL_STYLE_RED),
+            al_cli_style_on(colour, AL_STYLE_PLAIN));
+    al_cli_put(stderr, al_str_c(k->err.msg));
+    fprintf(stderr, " (%s)\n", k->err.reason ? k->err.reason : al_code_name(k->err.code));
+    return AL_EXIT_BAD;
+}
+
 static int run_command(struct command *k)
 {
     int rc = open_feeds(k);
@@ -246,7 +267,7 @@ static int run_command(struct command *k)
     else if (!k->cli->json && (code == AL_OK || any))
         print_summary(k);
     if (code != AL_OK) {
-        rc = al_cli_fail(k->cli, &k->err, true);
+        rc = k->source_failed ? say_source(k) : al_cli_fail(k->cli, &k->err, true);
         if (any)
             al_cli_note(k->cli, "what was answered is stored; the same command goes on from there");
         return rc;

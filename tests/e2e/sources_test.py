@@ -122,6 +122,20 @@ def hostile_archives(c: Checks, s: Server) -> None:
     c.alive(s)
 
 
+def resume(c: Checks, s: Server) -> None:
+    """A run that ends in the middle keeps what was answered; the next one sends the rest only."""
+    members = {f"r/{i:05d}.md": f"# Page {i}\n\nThe number {i} of the bandicoot pages.\n" for i in range(2500)}
+    path = s.root / "resume.tar"
+    tar(path, members, "w")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 6 // 10])
+    rc, docs, err = s.cli("ingest", "--delete-missing", str(path))
+    stored = counts(docs).get("inserted", 0)
+    c.that("a run that is cut short fails and keeps what was answered", rc != 0 and 1000 <= stored < 2500, (rc, counts(docs), err))
+    path.write_bytes(whole)
+    is_counts(c, "the next one sends the rest", s.cli("ingest", "--delete-missing", str(path)), inserted=2500 - stored, skipped=stored)
+
+
 # ---------------------------------------------------------------------------------------------------------- git
 
 
@@ -459,7 +473,7 @@ def main() -> int:
     server.env["XDG_CACHE_HOME"] = str(server.root / "cache")
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         server.env.pop(name, None)
-    return run_parts([archives, hostile_archives, repositories, git_daemon, pages, sitemaps, pdfs, dumps, chunkers], server, only)
+    return run_parts([archives, hostile_archives, resume, repositories, git_daemon, pages, sitemaps, pdfs, dumps, chunkers], server, only)
 
 
 if __name__ == "__main__":
