@@ -29,6 +29,7 @@ static int open_feed(struct command *k, const char *path, bool is_list)
     struct al_err err = {.code = AL_OK};
     struct al_cli_feed_options o = {.with_prefix = c->args.n_pos > 1,
                                     .is_list = is_list,
+                                    .show_progress = c->term.err_is_tty && !c->json && !c->quiet,
                                     .endpoint = c->args.value[AL_OPT_ENDPOINT],
                                     .region = c->args.value[AL_OPT_REGION],
                                     .allow_private = c->args.value[AL_OPT_ALLOW_PRIVATE] != NULL};

@@ -107,14 +107,33 @@ static void take_source(struct al_cli_feed *f, bool with_prefix)
         snprintf(f->prefix, sizeof f->prefix, "%s/", f->opened->label);
 }
 
+/* A line that says how far a fetch is. */
+static bool on_fetch(void *u, uint64_t done, uint64_t all, uint64_t bytes)
+{
+    (void)u;
+    if (done % 500 == 0 || done == all)
+        fprintf(stderr, "\r\033[Kfetching: %" PRIu64 " of %" PRIu64 " objects, %.1f MB", done, all,
+                (double)bytes / 1e6);
+    return true;
+}
+
+static enum al_code open_git(struct al_cli_feed *f, const struct al_cli_feed_options *o,
+                             struct al_err *err)
+{
+    struct al_git_options git = {.token = getenv("AIRLORE_GIT_TOKEN"),
+                                 .on_fetch = o->show_progress ? on_fetch : NULL};
+    enum al_code code = al_git_open(f->path, &git, &f->opened, err);
+    if (o->show_progress)
+        fputs("\r\033[K", stderr);
+    return code;
+}
+
 /* An address of any kind. */
 static enum al_code open_address(struct al_cli_feed *f, const struct al_cli_feed_options *o,
                                  struct al_err *err)
 {
-    if (al_git_is_address(f->path)) {
-        struct al_git_options git = {.token = getenv("AIRLORE_GIT_TOKEN")};
-        return al_git_open(f->path, &git, &f->opened, err);
-    }
+    if (al_git_is_address(f->path))
+        return open_git(f, o, err);
     if (al_bucket_is_address(f->path)) {
         struct al_bucket_options bucket = {.endpoint = o->endpoint,
                                            .region = o->region,
@@ -276,6 +295,7 @@ static enum al_code send_file(struct al_cli_feed *f, struct al_cli_ingest_run *r
         r->is_incomplete |= is_pdf(file); /* its pages are not named one by one */
         return al_cli_ingest_put_failed(r, id, 0, &why, err);
     }
+    AL_ASSERT(item != NULL);
     if (is_pdf(file)) {
         struct al_source_entry e = {.id = kept,
                                     .media_type = file->media_type,

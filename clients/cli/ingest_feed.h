@@ -12,8 +12,9 @@ enum al_cli_feed_kind { AL_FEED_FOLDER, AL_FEED_FILE, AL_FEED_LINES, AL_FEED_SOU
 
 /* How to open; zero and NULL: the default. */
 struct al_cli_feed_options {
-    bool with_prefix; /* there are several: ids begin with a name of each */
-    bool is_list;     /* the path is a list of URLs */
+    bool with_prefix;   /* there are several: ids begin with a name of each */
+    bool is_list;       /* the path is a list of URLs */
+    bool show_progress; /* of fetches, on standard error */
     const char *endpoint;
     const char *region;
     double requests_per_second;

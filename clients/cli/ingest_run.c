@@ -118,8 +118,8 @@ enum al_code al_cli_ingest_put(struct al_cli_ingest_run *r, Airlore__V1__IngestI
     return AL_OK;
 }
 
-enum al_code al_cli_ingest_check(struct al_cli_ingest_run *r, char *const *ids, char *const *sums,
-                                 size_t n, struct al_arena *a, const Airlore__V1__SourceState **ret,
+enum al_code al_cli_ingest_check(struct al_cli_ingest_run *r, const struct al_cli_sums *sums,
+                                 struct al_arena *a, const Airlore__V1__SourceState **ret,
                                  struct al_err *err)
 {
     *ret = NULL;
@@ -129,15 +129,15 @@ enum al_code al_cli_ingest_check(struct al_cli_ingest_run *r, char *const *ids, 
     q.visibility = r->options->visibility;
     q.deployment = r->options->deployment;
     q.source = r->options->source;
-    q.n_sources = n;
-    q.sources = al_arena_array(a, n, sizeof(void *));
-    Airlore__V1__SourceChecksum *sources = al_arena_array(a, n, sizeof *sources);
+    q.n_sources = sums->n;
+    q.sources = al_arena_array(a, sums->n, sizeof(void *));
+    Airlore__V1__SourceChecksum *sources = al_arena_array(a, sums->n, sizeof *sources);
     if (!q.sources || !sources)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "ingest: out of memory");
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < sums->n; i++) {
         airlore__v1__source_checksum__init(&sources[i]);
-        sources[i].id = ids[i];
-        sources[i].content_checksum = sums[i];
+        sources[i].id = sums->ids[i];
+        sources[i].content_checksum = sums->sums[i];
         q.sources[i] = &sources[i];
     }
     Airlore__V1__CheckSourcesResponse *reply = NULL;
@@ -148,7 +148,7 @@ enum al_code al_cli_ingest_check(struct al_cli_ingest_run *r, char *const *ids, 
         return AL_OK; /* an id among them is no id: the item's own answer will say which */
     if (code != AL_OK)
         return code;
-    if (reply->n_states == n)
+    if (reply->n_states == sums->n)
         *ret = reply->states;
     return AL_OK;
 }
@@ -160,15 +160,16 @@ static enum al_code check(struct al_cli_ingest_run *r, struct al_arena *a,
     *ret = NULL;
     if (r->is_checked)
         return AL_OK;
-    char **ids = al_arena_array(a, r->n_items, sizeof *ids);
-    char **sums = al_arena_array(a, r->n_items, sizeof *sums);
-    if (!ids || !sums)
+    struct al_cli_sums s = {.n = r->n_items};
+    s.ids = al_arena_array(a, s.n, sizeof *s.ids);
+    s.sums = al_arena_array(a, s.n, sizeof *s.sums);
+    if (!s.ids || !s.sums)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "ingest: out of memory");
-    for (size_t i = 0; i < r->n_items; i++) {
-        ids[i] = r->items[i]->id;
-        sums[i] = r->items[i]->content_checksum;
+    for (size_t i = 0; i < s.n; i++) {
+        s.ids[i] = r->items[i]->id;
+        s.sums[i] = r->items[i]->content_checksum;
     }
-    return al_cli_ingest_check(r, ids, sums, r->n_items, a, ret, err);
+    return al_cli_ingest_check(r, &s, a, ret, err);
 }
 
 enum al_code al_cli_ingest_unchanged(struct al_cli_ingest_run *r, char **ids, size_t n,

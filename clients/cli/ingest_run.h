@@ -73,10 +73,16 @@ AL_NODISCARD enum al_code al_cli_ingest_flush(struct al_cli_ingest_run *r, struc
 char *al_cli_ingest_checksum(const struct al_cli_ingest_run *r, struct al_arena *a,
                              const char *checksum);
 
-/* Ask the server about n ids with their checksums; *ret in a: one state each, NULL: everything is
- * new. */
-AL_NODISCARD enum al_code al_cli_ingest_check(struct al_cli_ingest_run *r, char *const *ids,
-                                              char *const *sums, size_t n, struct al_arena *a,
+/* Ids with their checksums. */
+struct al_cli_sums {
+    char **ids;
+    char **sums;
+    size_t n;
+};
+
+/* Ask the server about ids; *ret in a: one state each, NULL: everything is new. */
+AL_NODISCARD enum al_code al_cli_ingest_check(struct al_cli_ingest_run *r,
+                                              const struct al_cli_sums *sums, struct al_arena *a,
                                               const Airlore__V1__SourceState **ret,
                                               struct al_err *err);
 

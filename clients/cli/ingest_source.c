@@ -262,7 +262,8 @@ static enum al_code ask(struct sender *k, struct al_err *err)
         if (!p->ids[i] || !p->sums[i])
             return no_memory(err);
     }
-    AL_TRY(al_cli_ingest_check(k->run, p->ids, p->sums, p->n, &p->arena, &states, err));
+    struct al_cli_sums sums = {p->ids, p->sums, p->n};
+    AL_TRY(al_cli_ingest_check(k->run, &sums, &p->arena, &states, err));
     for (size_t i = 0; i < p->n; i++)
         p->known[i] = states && p->entries[i].checksum &&
                       states[i] == AIRLORE__V1__SOURCE_STATE__SOURCE_STATE_UNCHANGED;

@@ -218,7 +218,7 @@ enum al_code al_pdf_read(struct al_str bytes, const struct al_pdf_options *opt, 
     char own[4096];
     const char *program = opt ? opt->program : NULL;
     uint32_t timeout_ms = opt && opt->timeout_ms ? opt->timeout_ms : TIMEOUT_MS_DEFAULT;
-    struct child c;
+    struct child c = {.in = -1, .out = -1};
     if (bytes.n > AL_PDF_BYTES_MAX)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE", "pdf: %zu bytes, at most %zu",
                          bytes.n, AL_PDF_BYTES_MAX);

@@ -370,7 +370,7 @@ static enum al_code put_thread(struct dump *d, const struct thread *t, const str
     al_buf_cstr(b, "</h1>\n");
     al_buf_str(b, q->body);
     for (size_t i = 0; i < t->n_answers; i++) {
-        struct post p;
+        struct post p = {.created_s = 0};
         AL_TRY(read_post(d, t->answers[i].offset, a, &p, err));
         bool accepted = t->answers[i].id == t->accepted;
         al_buf_printf(b, "\n<h2>%s, score %" PRId64 "</h2>\n",
@@ -404,7 +404,7 @@ static enum al_code put_tags(const struct thread *t, struct al_str tags, struct 
 static enum al_code give(struct dump *d, const struct thread *t, struct al_arena *a,
                          struct al_source_entry *ret, struct al_err *err)
 {
-    struct post q;
+    struct post q = {.created_s = 0};
     AL_TRY(read_post(d, t->offset, a, &q, err));
     struct al_buf b;
     al_buf_init(&b, al_arena_mem(a), TEXT_BYTES_MAX);

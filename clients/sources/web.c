@@ -65,15 +65,24 @@ static bool is_trusted(const struct web_source *w, const struct al_url *url)
     return w->opt.allow_private || w->all_trusted || strcmp(w->trusted, url->host) == 0;
 }
 
-static enum al_code get(struct web_source *w, const char *url, const struct al_web_page *seen,
-                        bool trusted, uint64_t max, struct al_http_reply *ret, struct al_err *err)
+/* What to ask for. */
+struct ask {
+    const char *url;
+    const struct al_web_page *seen; /* asked conditionally; NULL: not */
+    bool trusted;                   /* may be anywhere */
+    uint64_t max_bytes;
+};
+
+static enum al_code get(struct web_source *w, const struct ask *q, struct al_http_reply *ret,
+                        struct al_err *err)
 {
+    const struct al_web_page *seen = q->seen;
     char etag[300];
     char since[100];
-    struct al_http_request r = {.url = url,
-                                .max_bytes = max,
+    struct al_http_request r = {.url = q->url,
+                                .max_bytes = q->max_bytes,
                                 .timeout_ms = w->opt.timeout_ms,
-                                .deny_private = !trusted && !w->opt.allow_private};
+                                .deny_private = !q->trusted && !w->opt.allow_private};
     if (seen && seen->etag[0]) {
         snprintf(etag, sizeof etag, "If-None-Match: %s", seen->etag);
         r.headers[r.n_headers++] = etag;
@@ -95,7 +104,8 @@ static enum al_code get_robots(struct web_source *w, struct host_rules *h, bool 
     char where[AL_URL_BYTES_MAX + 1];
     snprintf(where, sizeof where, "%s/robots.txt", h->origin);
     for (unsigned i = 0;; i++) {
-        enum al_code code = get(w, where, NULL, trusted, AL_ROBOTS_BYTES_MAX * 4, reply, &h->why);
+        struct ask q = {where, NULL, trusted, AL_ROBOTS_BYTES_MAX * 4};
+        enum al_code code = get(w, &q, reply, &h->why);
         bool is_redirect = code == AL_OK && reply->status >= 300 && reply->status < 400;
         if (!is_redirect || !reply->location[0] || i == REDIRECTS_MAX)
             return code;
@@ -179,7 +189,8 @@ static enum al_code get_page(struct web_source *w, const char *url, const struct
     snprintf(host, sizeof host, "%s", parts.host);
     for (unsigned i = 0;; i++) {
         AL_TRY(check_robots(w, &parts, trusted, err));
-        AL_TRY(get(w, where, seen, trusted, max, ret, err));
+        struct ask q = {where, seen, trusted, max};
+        AL_TRY(get(w, &q, ret, err));
         bool is_redirect = ret->status >= 301 && ret->status <= 308 && ret->status != 304;
         if (!is_redirect)
             return AL_OK;
@@ -599,6 +610,7 @@ enum al_code al_web_open(const char *url, const struct al_web_options *opt, stru
 {
     struct web_source *w = NULL;
     AL_TRY(create(opt, &w, err));
+    AL_ASSERT(w != NULL);
     return give_source(w, open_url(w, url, err), ret);
 }
 
@@ -641,6 +653,7 @@ enum al_code al_web_open_list(const char *list, const struct al_web_options *opt
 {
     struct web_source *w = NULL;
     AL_TRY(create(opt, &w, err));
+    AL_ASSERT(w != NULL);
     enum al_code code =
         strstr(list, "://") ? open_list_url(w, list, err) : open_list_file(w, list, err);
     return give_source(w, code, ret);

@@ -156,7 +156,7 @@ static void test_a_page_and_its_cache(void **state)
     static const struct page pages[] = {
         {"http://h/a", 200, "text/html; charset=ISO-8859-1", "\"1\"", NULL, "caf\xe9"}};
     struct fake f;
-    struct seen seen;
+    struct seen seen = {.loaded = 0};
     struct al_err err;
     fake_init(&f, pages, 1);
     AL_CHECK_OK(run(&f, "HTTP://H/a#part", false, &seen, &err), err);
@@ -183,7 +183,7 @@ static void test_redirects_and_trust(void **state)
         {"http://h/l", 307, NULL, NULL, "http://h/l", NULL},
     };
     struct fake f;
-    struct seen seen;
+    struct seen seen = {.loaded = 0};
     struct al_err err;
     fake_init(&f, pages, AL_ARRAY_LEN(pages));
     AL_CHECK_OK(run(&f, "http://h/b", false, &seen, &err), err);
@@ -212,7 +212,7 @@ static void test_robots_that_cannot_be_had(void **state)
     static const struct page pages[] = {{"http://h/robots.txt", 500, NULL, NULL, NULL, NULL},
                                         {"http://h/a", 200, NULL, NULL, NULL, "x"}};
     struct fake f;
-    struct seen seen;
+    struct seen seen = {.loaded = 0};
     struct al_err err;
     fake_init(&f, pages, 2);
     AL_CHECK_OK(run(&f, "http://h/a", false, &seen, &err), err);
@@ -304,7 +304,7 @@ static void test_failing_requests(void **state)
     for (int persistent = 0; persistent < 2; persistent++) {
         for (size_t n = 0;; n++) {
             struct fake f;
-            struct seen seen;
+            struct seen seen = {.loaded = 0};
             struct al_err err = {.code = AL_OK};
             fake_init(&f, site, AL_ARRAY_LEN(site));
             f.fail_at = n;
@@ -375,7 +375,7 @@ static void test_a_bucket(void **state)
     };
     for (size_t n = 0;; n++) {
         struct fake f;
-        struct seen seen;
+        struct seen seen = {.loaded = 0};
         struct al_err err = {.code = AL_OK};
         struct al_source *s = NULL;
         fake_init(&f, pages, AL_ARRAY_LEN(pages));

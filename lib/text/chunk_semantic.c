@@ -16,7 +16,7 @@
 
 #define SLICE_BYTES 16384u /* sentences are looked for in slices of a section */
 #define SIDE 3u            /* sentences on each side of a border */
-#define RING (2 * SIDE)
+#define RING ((size_t)2 * SIDE)
 #define SENTENCES_MAX 262144u
 
 struct sentence {
@@ -95,6 +95,11 @@ static double dot(const float *x, const float *y, uint32_t dim)
     return sum;
 }
 
+static float *vector(const struct seeker *k, size_t i)
+{
+    return k->ring + (i % RING) * (size_t)k->dim;
+}
+
 /* 1 - cosine of the sums of two groups of vectors of the ring. */
 static float distance(const struct seeker *k, size_t border)
 {
@@ -105,7 +110,7 @@ static float distance(const struct seeker *k, size_t border)
     size_t to = border + SIDE < k->n ? border + SIDE : k->n;
     for (size_t i = from; i < to; i++) {
         for (size_t j = from; j < to; j++) {
-            double v = dot(k->ring + i % RING * k->dim, k->ring + j % RING * k->dim, k->dim);
+            double v = dot(vector(k, i), vector(k, j), k->dim);
             if (i < border && j < border)
                 left += v;
             else if (i >= border && j >= border)
@@ -124,7 +129,7 @@ static enum al_code embed_next(struct seeker *k, struct al_err *err)
     struct al_str text = al_str_sub(k->c->body, k->list[i].start, end - k->list[i].start);
     text.n = text.n > k->c->max ? al_str_utf8_floor(text, k->c->max) : text.n;
     uint32_t tokens;
-    return al_embedder_embed(k->e, text, k->ring + i % RING * k->dim, &tokens, err);
+    return al_embedder_embed(k->e, text, vector(k, i), &tokens, err);
 }
 
 static enum al_code find_distances(struct seeker *k, struct al_err *err)
