@@ -22,7 +22,7 @@ struct bucket_source {
     bool is_gcs;
     char sigv4[100];
     uint32_t timeout_ms;
-    struct al_http *own_http;
+    struct al_web_http *own_http;
     struct al_fetch fetch;
     struct al_buf body;
     struct al_arena page_arena;
@@ -55,9 +55,9 @@ void al_bucket_encode(struct al_buf *b, const char *s, bool keep_slash)
 /* ---- requests ---- */
 
 static enum al_code get(struct bucket_source *s, const char *url, uint64_t max,
-                        struct al_http_reply *ret, struct al_err *err)
+                        struct al_web_reply *ret, struct al_err *err)
 {
-    struct al_http_request r = {.url = url, .max_bytes = max, .timeout_ms = s->timeout_ms};
+    struct al_web_request r = {.url = url, .max_bytes = max, .timeout_ms = s->timeout_ms};
     if (s->bucket.user_password[0]) {
         r.sigv4 = s->sigv4;
         r.user_password = s->bucket.user_password;
@@ -69,7 +69,7 @@ static enum al_code get(struct bucket_source *s, const char *url, uint64_t max,
     return al_fetch_get(&s->fetch, &r, ret, err);
 }
 
-static enum al_code check_status(const struct bucket_source *s, const struct al_http_reply *r,
+static enum al_code check_status(const struct bucket_source *s, const struct al_web_reply *r,
                                  struct al_err *err)
 {
     char message[160] = "";
@@ -143,7 +143,7 @@ static enum al_code keep_token(struct bucket_source *s, struct al_err *err)
 static enum al_code next_page(struct bucket_source *s, struct al_err *err)
 {
     struct al_buf url;
-    struct al_http_reply reply;
+    struct al_web_reply reply;
     if (++s->n_pages > PAGES_MAX)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_MANY", "listing: more than %u pages",
                          PAGES_MAX);
@@ -216,7 +216,7 @@ static enum al_code bucket_load(struct al_source *source, struct al_arena *a,
 {
     struct bucket_source *s = (struct bucket_source *)source;
     struct al_buf url;
-    struct al_http_reply reply;
+    struct al_web_reply reply;
     al_buf_init(&url, NULL, (size_t)64 << 10);
     object_url(s, e->id, &url);
     enum al_code code = al_buf_status(&url, err);
@@ -236,7 +236,7 @@ static void bucket_close(struct al_source *source)
     al_mem_free(NULL, s->token);
     al_buf_fini(&s->body);
     al_arena_fini(&s->page_arena);
-    al_http_curl_destroy(s->own_http);
+    al_web_curl_close(s->own_http);
     al_mem_free(NULL, s);
 }
 
@@ -353,7 +353,7 @@ static enum al_code open_it(struct bucket_source *s, const char *address,
     AL_TRY(s->is_gcs ? set_gcs(s, o, err) : set_s3(s, o, err));
     s->timeout_ms = o->timeout_ms ? o->timeout_ms : TIMEOUT_MS_DEFAULT;
     if (!o->ports.http)
-        AL_TRY(al_http_curl_create(&s->own_http, err));
+        AL_TRY(al_web_curl_open(&s->own_http, err));
     double rate = o->requests_per_second > 0 ? o->requests_per_second : PER_SECOND_DEFAULT;
     al_fetch_init(&s->fetch, o->ports.http ? o->ports.http : s->own_http, &o->ports, rate);
     return AL_OK;

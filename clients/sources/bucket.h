@@ -6,7 +6,7 @@
 #define AIRLORE_SOURCES_BUCKET_H
 
 #include "airlore/source_http.h"
-#include "http.h"
+#include "web_http.h"
 
 #define AL_BUCKET_PAGE_MAX 1000u
 #define AL_BUCKET_PAGE_BYTES_MAX ((uint64_t)16 << 20)

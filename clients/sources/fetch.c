@@ -21,8 +21,8 @@ struct al_pause *al_pause_system(void)
     return &pause;
 }
 
-void al_fetch_init(struct al_fetch *f, struct al_http *http, const struct al_source_ports *ports,
-                   double per_second)
+void al_fetch_init(struct al_fetch *f, struct al_web_http *http,
+                   const struct al_source_ports *ports, double per_second)
 {
     memset(f, 0, sizeof *f);
     f->http = http;
@@ -69,7 +69,7 @@ static void take_turn(struct al_fetch *f, const char *host)
     h->used_ns = now;
 }
 
-static bool is_worth_a_retry(enum al_code code, const struct al_http_reply *r)
+static bool is_worth_a_retry(enum al_code code, const struct al_web_reply *r)
 {
     if (code != AL_OK)
         return code == AL_UNAVAILABLE || code == AL_DEADLINE_EXCEEDED;
@@ -86,8 +86,8 @@ static void wait_before_retry(struct al_fetch *f, unsigned try, uint32_t retry_a
     f->pause->ms(f->pause, ms > AL_FETCH_WAIT_MS_MAX ? AL_FETCH_WAIT_MS_MAX : ms);
 }
 
-enum al_code al_fetch_get(struct al_fetch *f, const struct al_http_request *r,
-                          struct al_http_reply *ret, struct al_err *err)
+enum al_code al_fetch_get(struct al_fetch *f, const struct al_web_request *r,
+                          struct al_web_reply *ret, struct al_err *err)
 {
     struct al_url url;
     AL_TRY(al_url_parse(r->url, &url, err));

@@ -8,7 +8,7 @@
 #include "airlore/clock.h"
 #include "airlore/random.h"
 #include "airlore/source_http.h"
-#include "http.h"
+#include "web_http.h"
 
 #define AL_FETCH_HOSTS_MAX 256u
 #define AL_FETCH_TRIES 5u           /* of one request */
@@ -22,7 +22,7 @@ struct al_fetch_host {
 };
 
 struct al_fetch {
-    struct al_http *http;
+    struct al_web_http *http;
     struct al_clock *clock;
     struct al_random *random;
     struct al_pause *pause;
@@ -33,14 +33,14 @@ struct al_fetch {
 };
 
 /* All borrowed as long as it is used. per_second > 0. */
-void al_fetch_init(struct al_fetch *f, struct al_http *http, const struct al_source_ports *ports,
-                   double per_second);
+void al_fetch_init(struct al_fetch *f, struct al_web_http *http,
+                   const struct al_source_ports *ports, double per_second);
 
 /* The request, as often as it takes: again after a connection that failed and after 408, 429, 500,
  * 502, 503 and 504, waiting 0.5 s, 1 s, 2 s, ... each within [half, whole] at random, or as long as
- * Retry-After says. The last answer counts. Errors: as al_http.get. */
-AL_NODISCARD enum al_code al_fetch_get(struct al_fetch *f, const struct al_http_request *r,
-                                       struct al_http_reply *ret, struct al_err *err);
+ * Retry-After says. The last answer counts. Errors: as al_web_http.get. */
+AL_NODISCARD enum al_code al_fetch_get(struct al_fetch *f, const struct al_web_request *r,
+                                       struct al_web_reply *ret, struct al_err *err);
 
 /* Wait this long between requests to the host, when that is longer than the rate's. */
 void al_fetch_slow_down(struct al_fetch *f, const char *host, uint32_t delay_ms);

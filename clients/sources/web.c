@@ -35,7 +35,7 @@ struct host_rules {
 struct web_source {
     struct al_source source;
     struct al_web_options opt;
-    struct al_http *own_http;
+    struct al_web_http *own_http;
     struct al_fetch fetch;
     struct al_buf body;
     struct host_rules robots[ROBOTS_HOSTS];
@@ -73,16 +73,16 @@ struct ask {
     uint64_t max_bytes;
 };
 
-static enum al_code get(struct web_source *w, const struct ask *q, struct al_http_reply *ret,
+static enum al_code get(struct web_source *w, const struct ask *q, struct al_web_reply *ret,
                         struct al_err *err)
 {
     const struct al_web_page *seen = q->seen;
     char etag[300];
     char since[100];
-    struct al_http_request r = {.url = q->url,
-                                .max_bytes = q->max_bytes,
-                                .timeout_ms = w->opt.timeout_ms,
-                                .deny_private = !q->trusted && !w->opt.allow_private};
+    struct al_web_request r = {.url = q->url,
+                               .max_bytes = q->max_bytes,
+                               .timeout_ms = w->opt.timeout_ms,
+                               .deny_private = !q->trusted && !w->opt.allow_private};
     if (seen && seen->etag[0]) {
         snprintf(etag, sizeof etag, "If-None-Match: %s", seen->etag);
         r.headers[r.n_headers++] = etag;
@@ -99,7 +99,7 @@ static enum al_code get(struct web_source *w, const struct ask *q, struct al_htt
 
 /* robots.txt behind its redirects. h->why on an error. */
 static enum al_code get_robots(struct web_source *w, struct host_rules *h, bool trusted,
-                               struct al_http_reply *reply)
+                               struct al_web_reply *reply)
 {
     char where[AL_URL_BYTES_MAX + 1];
     snprintf(where, sizeof where, "%s/robots.txt", h->origin);
@@ -122,7 +122,7 @@ static enum al_code load_robots(struct web_source *w, struct host_rules *h,
     h->why = (struct al_err){.code = AL_OK};
     h->deny_all = false;
     snprintf(h->origin, sizeof h->origin, "%s://%s", url->scheme, url->host);
-    struct al_http_reply reply;
+    struct al_web_reply reply;
     enum al_code code = get_robots(w, h, trusted, &reply);
     if (code == AL_PERMISSION_DENIED)
         return AL_OK; /* h->why says it of every page */
@@ -178,7 +178,7 @@ static enum al_code check_robots(struct web_source *w, const struct al_url *url,
 
 /* A page with its redirects. seen: asked conditionally, on the first hop. */
 static enum al_code get_page(struct web_source *w, const char *url, const struct al_web_page *seen,
-                             uint64_t max, struct al_http_reply *ret, struct al_err *err)
+                             uint64_t max, struct al_web_reply *ret, struct al_err *err)
 {
     char where[AL_URL_BYTES_MAX + 1];
     struct al_url parts;
@@ -203,7 +203,7 @@ static enum al_code get_page(struct web_source *w, const char *url, const struct
     }
 }
 
-static enum al_code check_status(const struct al_http_reply *r, struct al_err *err)
+static enum al_code check_status(const struct al_web_reply *r, struct al_err *err)
 {
     if (r->status == 200)
         return AL_OK;
@@ -281,7 +281,7 @@ static bool convert(const char *charset, struct al_str in, struct al_buf *out)
 }
 
 static enum al_code take_content(struct web_source *w, struct al_arena *a,
-                                 const struct al_http_reply *reply, struct al_source_entry *e,
+                                 const struct al_web_reply *reply, struct al_source_entry *e,
                                  struct al_err *err)
 {
     struct al_str content = al_buf_view(&w->body);
@@ -305,7 +305,7 @@ static enum al_code web_load(struct al_source *source, struct al_arena *a,
 {
     struct web_source *w = (struct web_source *)source;
     const struct al_web_page *seen = e->is_known ? al_web_cache_find(&w->cache, e->url) : NULL;
-    struct al_http_reply reply;
+    struct al_web_reply reply;
     AL_TRY(get_page(w, e->url, seen, max, &reply, err));
     if (reply.status == 304 && seen) {
         e->is_unchanged = true;
@@ -318,7 +318,7 @@ static enum al_code web_load(struct al_source *source, struct al_arena *a,
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "MEDIA_TYPE_UNSUPPORTED",
                          "http: '%.100s' cannot be read", reply.content_type);
     AL_TRY(take_content(w, a, &reply, e, err));
-    int64_t modified = al_http_date(reply.last_modified);
+    int64_t modified = al_web_date(reply.last_modified);
     e->updated_s = modified ? modified : e->updated_s;
     struct al_web_page now = {e->url, e->checksum, reply.etag, reply.last_modified};
     if (reply.etag[0] || reply.last_modified[0])
@@ -335,7 +335,7 @@ static enum al_code web_load(struct al_source *source, struct al_arena *a,
 /* Read a sitemap or a list from the web into w->body. */
 static enum al_code get_listing(struct web_source *w, const char *url, struct al_err *err)
 {
-    struct al_http_reply reply;
+    struct al_web_reply reply;
     AL_TRY(get_page(w, url, NULL, SITEMAP_BYTES_MAX, &reply, err));
     AL_TRY(check_status(&reply, err));
     struct al_str body = al_buf_view(&w->body);
@@ -515,7 +515,7 @@ static void web_close(struct al_source *source)
         al_arena_fini(&w->robots[i].arena);
     al_arena_fini(&w->map_arena);
     al_arena_fini(&w->index_arena);
-    al_http_curl_destroy(w->own_http);
+    al_web_curl_close(w->own_http);
     al_mem_free(NULL, w);
 }
 
@@ -556,9 +556,9 @@ static enum al_code create(const struct al_web_options *opt, struct web_source *
         al_arena_init(&w->robots[i].arena, NULL, ROBOTS_ARENA_BYTES);
     al_arena_init(&w->map_arena, NULL, (size_t)64 << 20);
     al_arena_init(&w->index_arena, NULL, (size_t)8 << 20);
-    struct al_http *http = w->opt.ports.http;
+    struct al_web_http *http = w->opt.ports.http;
     if (!http) {
-        enum al_code code = al_http_curl_create(&w->own_http, err);
+        enum al_code code = al_web_curl_open(&w->own_http, err);
         if (code != AL_OK) {
             al_source_close(&w->source);
             return code;

@@ -20,7 +20,7 @@ struct page {
 };
 
 struct fake {
-    struct al_http http;
+    struct al_web_http http;
     struct al_pause pause;
     struct al_fake_clock clock;
     struct al_seeded_random random;
@@ -35,12 +35,12 @@ struct fake {
     size_t n_conditional;
 };
 
-static enum al_code fake_get(struct al_http *h, const struct al_http_request *r,
-                             struct al_http_reply *ret, struct al_err *err)
+static enum al_code fake_get(struct al_web_http *h, const struct al_web_request *r,
+                             struct al_web_reply *ret, struct al_err *err)
 {
     struct fake *f = (struct fake *)h;
     struct al_buf *body = ret->body;
-    *ret = (struct al_http_reply){.body = body, .status = 404};
+    *ret = (struct al_web_reply){.body = body, .status = 404};
     al_buf_reset(body);
     snprintf(f->last_url, sizeof f->last_url, "%s", r->url);
     f->last_denied_private = r->deny_private;
@@ -231,9 +231,9 @@ static void test_the_rate_of_a_host(void **state)
     al_fetch_init(&fetch, &f.http, &ports, 4);
     struct al_buf body;
     al_buf_init(&body, NULL, 1000);
-    struct al_http_reply reply = {.body = &body};
+    struct al_web_reply reply = {.body = &body};
     struct al_err err;
-    struct al_http_request r = {.url = "http://h/a", .max_bytes = 100};
+    struct al_web_request r = {.url = "http://h/a", .max_bytes = 100};
     for (int i = 0; i < 5; i++)
         AL_CHECK_OK(al_fetch_get(&fetch, &r, &reply, &err), err);
     assert_int_equal(f.slept_ms, 4 * 250);
@@ -271,8 +271,8 @@ static void test_retries(void **state)
         al_fetch_init(&fetch, &f.http, &ports, 1000);
         struct al_buf body;
         al_buf_init(&body, NULL, 1000);
-        struct al_http_reply reply = {.body = &body};
-        struct al_http_request r = {.url = "http://h/a", .max_bytes = 100};
+        struct al_web_reply reply = {.body = &body};
+        struct al_web_request r = {.url = "http://h/a", .max_bytes = 100};
         struct al_err err;
         AL_CHECK_OK(al_fetch_get(&fetch, &r, &reply, &err), err);
         AL_CHECK(cases[i].name, f.n_requests == cases[i].requests);

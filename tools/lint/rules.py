@@ -86,7 +86,7 @@ VENDORS: dict[str, tuple[str, ...]] = {
     "omp.h": ("shard/faiss_shim.cpp",),
     "cblas.h": ("shard/faiss_shim.cpp",),
     "roaring/": ("shard/*",),
-    "curl/": ("lib/http/http_curl.c", "clients/sources/curl.c"),
+    "curl/": ("lib/http/http_curl.c", "clients/sources/web_curl.c"),
     "archive.h": ("clients/sources/archive.c",),
     "archive_entry.h": ("clients/sources/archive.c",),
     "git2.h": ("clients/sources/git.c",),

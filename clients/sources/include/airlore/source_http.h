@@ -20,7 +20,7 @@
 #include "airlore/random.h"
 #include "airlore/source.h"
 
-struct al_http;
+struct al_web_http;
 
 /* Waiting, as a port. */
 struct al_pause {
@@ -30,7 +30,7 @@ struct al_pause {
 /* What the outside comes in through; NULL: the system's (http: a real one). All borrowed until
  * close. */
 struct al_source_ports {
-    struct al_http *http;
+    struct al_web_http *http;
     struct al_clock *clock;
     struct al_random *random;
     struct al_pause *pause;

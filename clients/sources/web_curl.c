@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "http.h"
+#include "web_http.h"
 
 #define REDIRECTS_NONE 0L
 #define CONNECT_MS 10000L
@@ -17,15 +17,15 @@
 #define AGENT "airlore/0.1"
 
 struct curl_http {
-    struct al_http http;
+    struct al_web_http http;
     CURL *easy;
     char message[CURL_ERROR_SIZE];
 };
 
 /* One request in flight. */
 struct transfer {
-    const struct al_http_request *request;
-    struct al_http_reply *reply;
+    const struct al_web_request *request;
+    struct al_web_reply *reply;
     bool is_too_large;
     bool is_private;
     bool out_of_memory;
@@ -132,14 +132,14 @@ static size_t on_header(char *p, size_t size, size_t n, void *u)
 {
     struct transfer *t = u;
     struct al_str line = {p, size * n};
-    struct al_http_reply *r = t->reply;
+    struct al_web_reply *r = t->reply;
     take_header(line, "etag", r->etag, sizeof r->etag);
     take_header(line, "last-modified", r->last_modified, sizeof r->last_modified);
     take_header(line, "content-type", r->content_type, sizeof r->content_type);
     return line.n;
 }
 
-static void take_info(CURL *easy, struct al_http_reply *r)
+static void take_info(CURL *easy, struct al_web_reply *r)
 {
     long status = 0;
     curl_off_t wait = 0;
@@ -183,7 +183,7 @@ static enum al_code give_error(struct curl_http *h, const struct transfer *t, CU
 
 static void set_options(struct curl_http *h, struct transfer *t, const struct curl_slist *headers)
 {
-    const struct al_http_request *r = t->request;
+    const struct al_web_request *r = t->request;
     CURL *e = h->easy;
     curl_easy_reset(e); /* keeps connections and their names */
     curl_easy_setopt(e, CURLOPT_URL, r->url);
@@ -212,12 +212,12 @@ static void set_options(struct curl_http *h, struct transfer *t, const struct cu
     }
 }
 
-static enum al_code curl_get(struct al_http *http, const struct al_http_request *r,
-                             struct al_http_reply *ret, struct al_err *err)
+static enum al_code curl_get(struct al_web_http *http, const struct al_web_request *r,
+                             struct al_web_reply *ret, struct al_err *err)
 {
     struct curl_http *h = (struct curl_http *)http;
     struct al_buf *body = ret->body;
-    *ret = (struct al_http_reply){.body = body};
+    *ret = (struct al_web_reply){.body = body};
     al_buf_reset(body);
     struct transfer t = {.request = r, .reply = ret};
     struct curl_slist *headers = NULL;
@@ -242,7 +242,7 @@ static enum al_code curl_get(struct al_http *http, const struct al_http_request 
     return code;
 }
 
-enum al_code al_http_curl_create(struct al_http **ret, struct al_err *err)
+enum al_code al_web_curl_open(struct al_web_http **ret, struct al_err *err)
 {
     static bool is_ready;
     if (!is_ready && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
@@ -260,7 +260,7 @@ enum al_code al_http_curl_create(struct al_http **ret, struct al_err *err)
     return AL_OK;
 }
 
-void al_http_curl_destroy(struct al_http *http)
+void al_web_curl_close(struct al_web_http *http)
 {
     struct curl_http *h = (struct curl_http *)http;
     if (!h)
@@ -369,7 +369,7 @@ enum al_code al_url_clean(const char *url, char *buf, size_t n, struct al_err *e
     return k > 0 && (size_t)k < n ? AL_OK : bad_url(url, err);
 }
 
-int64_t al_http_date(const char *text)
+int64_t al_web_date(const char *text)
 {
     time_t t = curl_getdate(text, NULL);
     return t > 0 ? (int64_t)t : 0;
