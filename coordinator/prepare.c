@@ -49,6 +49,8 @@ void al_item_hash(const struct al_item *it, struct al_str source, const struct a
     hash_number(&h, AL_REDACT_VERSION);
     hash_str(&h, al_str_c(al_embedder_id(e)));
     hash_number(&h, (uint64_t)it->format);
+    if (it->chunker) /* the default leaves the hashes of what is stored as they are */
+        hash_number(&h, (uint64_t)it->chunker << 8);
     hash_str(&h, source);
     hash_str(&h, it->content);
     hash_str(&h, it->title);
@@ -154,6 +156,7 @@ static enum al_code check_item(const struct al_item *it, struct al_err *err)
 /* What one call of al_item_prepare works on. */
 struct prep {
     const struct al_item *it;
+    const struct al_embedder *embedder;
     struct al_arena *a;
     struct al_err *err;
     uint32_t redactions;
@@ -191,7 +194,9 @@ static enum al_code read_content(struct prep *p)
     bool is_file = al_format_of_path(p->it->id) != AL_FORMAT_UNKNOWN;
     struct al_document_options opt = {.format = format_of(p->it),
                                       .path = is_file ? p->it->id : AL_STR(""),
-                                      .title = p->it->title};
+                                      .title = p->it->title,
+                                      .chunker = p->it->chunker,
+                                      .embedder = p->embedder};
     AL_TRY(al_document_read(&opt, content, p->a, &p->doc, p->err));
     /* the format may have hidden a secret (an entity, an escape): look once more at what it became
      */
@@ -272,6 +277,8 @@ static enum al_code gather_attributes(struct prep *p)
     AL_TRY(add_tags(p, p->doc.tags, p->doc.n_tags));
     for (size_t i = 0; i < it->n_meta; i++)
         AL_TRY(add_meta(p, it->meta[i].key, it->meta[i].value));
+    if (it->chunker)
+        AL_TRY(add_meta(p, AL_STR("chunker"), al_str_c(al_chunker_name(it->chunker))));
     if (it->checksum.n)
         AL_TRY(add_meta(p, AL_STR("source_checksum"), it->checksum));
     for (size_t i = 0; i < p->doc.n_meta; i++)
@@ -392,7 +399,7 @@ enum al_code al_item_prepare(const struct al_item *it, const struct al_target *t
                              struct al_doc *ret, uint32_t *ret_redactions, struct al_err *err)
 {
     AL_TRY(check_item(it, err));
-    struct prep p = {.it = it, .a = a, .err = err};
+    struct prep p = {.it = it, .embedder = e, .a = a, .err = err};
     AL_TRY(read_content(&p));
     AL_TRY(redact(&p, p.doc.title, &p.doc.title));
     AL_TRY(gather_attributes(&p));

@@ -18,6 +18,7 @@ struct session {
     struct al_arena item_arena; /* of the item being converted; the caller's thread */
     uint64_t started_ns;
     bool dry_run;
+    enum al_chunker chunker;
     bool finished; /* the client said that nothing is missing by accident */
 };
 
@@ -169,6 +170,7 @@ static enum al_code add_item(struct session *s, const Airlore__V1__IngestItem *m
     struct al_item it = {0};
     al_arena_reset(&s->item_arena);
     AL_TRY(convert_item(&s->item_arena, m, &it, err));
+    it.chunker = s->chunker;
     struct al_err bad = {0};
     if (check_item(s, m, &it, &bad) != AL_OK)
         return al_ingest_refuse(s->ingest, &it, m->sequence, &bad, err);
@@ -243,6 +245,10 @@ static enum al_code read_options(struct session *s, struct al_target *ret,
     AL_TRY(al_resolve_target(s->c, al_call_credential(s->call), o->visibility, deployment, s->a,
                              ret, err));
     AL_TRY(al_arena_str(s->a, al_str_c(o->source), &ret->source, err));
+    if (o->chunker > AIRLORE__V1__CHUNKER__CHUNKER_SEMANTIC || o->chunker < 0)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT", "chunker: %d is none",
+                         (int)o->chunker);
+    s->chunker = o->chunker ? (enum al_chunker)(o->chunker - 1) : AL_CHUNKER_DOCUMENT;
     *ret_options = *o;
     return AL_OK;
 }

@@ -46,6 +46,10 @@ libcyaml-dev|configuration in YAML
 libyaml-dev|front matter of documents
 libjansson-dev|JSON
 libcurl4-openssl-dev|HTTP client
+libarchive-dev|sources: tar, zip and 7z archives
+libgit2-dev|sources: git repositories
+libexpat1-dev|sources: sitemaps, listings of buckets, dumps
+libpoppler-glib-dev|sources: text of PDF
 libmicrohttpd-dev|HTTP server: metrics, health
 libcmark-gfm-dev|Markdown parser
 libcmark-gfm-extensions-dev|tables and the like in Markdown
@@ -70,7 +74,9 @@ valgrind|memory checks
 curl|tests of the HTTP side
 procps|tests that look at processes
 openssl|test certificates
-python3-venv|Python client tests
+python3-venv|Python client tests, servers of buckets for tests
+git|tests of repositories as sources
+zstd|tests of archives as sources
 npm|buf (lint of the wire contract)
 golang-go|grpcurl (an independent gRPC client)
 shellcheck|lint of shell scripts
@@ -186,10 +192,24 @@ fetch_grpcurl() {
         say "grpcurl: could not be built (log in ${dir#"$PWD"/}/build.log); tests that need it are skipped"
 }
 
+# Servers of buckets for the tests: moto checks the signatures of S3 requests. Skipped, and counted as skipped, without them.
+MOTO_VERSION=5.2.5
+GCS_EMULATOR_VERSION=2026.7.19
+make_bucket_servers() {
+    local dir=$CACHE/tools/buckets stamp="moto $MOTO_VERSION gcs $GCS_EMULATOR_VERSION"
+    if [ "$(cat "$dir/stamp" 2>/dev/null)" = "$stamp" ]; then say "bucket servers: cached"; return; fi
+    [ $CHECK = 0 ] || { echo "missing: bucket servers for tests"; return 1; }
+    say "bucket servers: moto $MOTO_VERSION and gcp-storage-emulator $GCS_EMULATOR_VERSION from PyPI (for the tests)"
+    rm -rf "$dir"; mkdir -p "$dir"
+    if python3 -m venv "$dir" && "$dir/bin/pip" install -q "moto[server]==$MOTO_VERSION" "gcp-storage-emulator==$GCS_EMULATOR_VERSION" >"$dir/pip.log" 2>&1
+    then echo "$stamp" >"$dir/stamp"
+    else say "bucket servers: could not be had (log in ${dir#"$PWD"/}/pip.log); tests that need them are skipped"; fi
+}
+
 [ $CHECK = 1 ] || echo "bootstrap: what Airlore needs on this machine"
 rc=0
 install_packages || rc=1
 build_faiss || rc=1
 fetch_grammar || rc=1
-if [ $DEV = 1 ]; then fetch_grpcurl || rc=1; fi
+if [ $DEV = 1 ]; then fetch_grpcurl || rc=1; make_bucket_servers || rc=1; fi
 exit $rc

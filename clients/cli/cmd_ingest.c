@@ -15,29 +15,63 @@ struct command {
     Airlore__V1__IngestOptions options;
     struct al_cli_feed *feeds;
     size_t n_feeds;
+    const char **tags; /* --tag */
     uint64_t started_ns;
     bool is_incomplete; /* a folder could not be read in full */
+    bool source_failed; /* err is about a source, and not about the server */
     struct al_err err;  /* what ended the run, if anything */
 };
+
+/* Every --list, then what stands on the command line. */
+static int open_feed(struct command *k, const char *path, bool is_list)
+{
+    struct al_cli *c = k->cli;
+    struct al_err err = {.code = AL_OK};
+    struct al_cli_feed_options o = {.with_prefix = c->args.n_pos > 1,
+                                    .is_list = is_list,
+                                    .show_progress = c->term.err_is_tty && !c->json && !c->quiet,
+                                    .endpoint = c->args.value[AL_OPT_ENDPOINT],
+                                    .region = c->args.value[AL_OPT_REGION],
+                                    .allow_private = c->args.value[AL_OPT_ALLOW_PRIVATE] != NULL};
+    const char *tags[AL_CLI_GIVEN_MAX];
+    for (size_t i = 0; i < c->args.n_given; i++) {
+        if (c->args.given[i].opt == AL_OPT_TAG)
+            tags[o.n_tags++] = c->args.given[i].value;
+    }
+    o.tags = k->tags = al_arena_array(&c->arena, o.n_tags + 1, sizeof *tags);
+    AL_ASSERT(o.tags != NULL);
+    memcpy(k->tags, tags, o.n_tags * sizeof *tags);
+    if (!al_cli_double(c, AL_OPT_RATE, 0.01, 10000, &o.requests_per_second))
+        return AL_EXIT_USAGE;
+    enum al_code code = al_cli_feed_open(path, &o, &k->feeds[k->n_feeds], &err);
+    if (code != AL_OK) {
+        fprintf(stderr, "airlore: %s\n", err.msg);
+        return code == AL_UNAVAILABLE || code == AL_DEADLINE_EXCEEDED ? AL_EXIT_BAD : AL_EXIT_USAGE;
+    }
+    k->n_feeds++;
+    return AL_EXIT_DONE;
+}
 
 static int open_feeds(struct command *k)
 {
     struct al_cli *c = k->cli;
-    if (c->args.n_pos == 0)
-        return al_cli_usage(c, "no folder or file given");
-    if (c->args.n_pos > PATHS_MAX)
+    size_t n = (size_t)c->args.n_pos;
+    for (size_t i = 0; i < c->args.n_given; i++)
+        n += c->args.given[i].opt == AL_OPT_LIST;
+    if (n == 0)
+        return al_cli_usage(c, "no folder, file or address given");
+    if (n > PATHS_MAX)
         return al_cli_usage(c, "more than %d paths", PATHS_MAX);
-    k->feeds = al_arena_array(&c->arena, (size_t)c->args.n_pos, sizeof *k->feeds);
+    k->feeds = al_arena_array(&c->arena, n, sizeof *k->feeds);
     AL_ASSERT(k->feeds != NULL);
-    for (int i = 0; i < c->args.n_pos; i++) {
-        struct al_err err = {.code = AL_OK};
-        if (al_cli_feed_open(c->args.pos[i], c->args.n_pos > 1, &k->feeds[i], &err) != AL_OK) {
-            fprintf(stderr, "airlore: %s\n", err.msg);
-            return AL_EXIT_USAGE;
-        }
-        k->n_feeds++;
+    int rc = AL_EXIT_DONE;
+    for (size_t i = 0; rc == AL_EXIT_DONE && i < c->args.n_given; i++) {
+        if (c->args.given[i].opt == AL_OPT_LIST)
+            rc = open_feed(k, c->args.given[i].value, true);
     }
-    return AL_EXIT_DONE;
+    for (int i = 0; rc == AL_EXIT_DONE && i < c->args.n_pos; i++)
+        rc = open_feed(k, c->args.pos[i], false);
+    return rc;
 }
 
 static int take_options(struct command *k)
@@ -48,6 +82,10 @@ static int take_options(struct command *k)
     if (visibility &&
         !al_cli_enum_option(c, AL_OPT_VISIBILITY, &airlore__v1__visibility__descriptor,
                             &k->options.visibility))
+        return AL_EXIT_USAGE;
+    if (c->args.value[AL_OPT_CHUNKER] &&
+        !al_cli_enum_option(c, AL_OPT_CHUNKER, &airlore__v1__chunker__descriptor,
+                            &k->options.chunker))
         return AL_EXIT_USAGE;
     k->options.delete_missing = c->args.value[AL_OPT_DELETE_MISSING] != NULL;
     k->options.dry_run = c->args.value[AL_OPT_DRY_RUN] != NULL;
@@ -76,10 +114,18 @@ static int look(struct command *k)
         k->is_incomplete |= bad;
         items += k->feeds[i].n_items;
         bytes += k->feeds[i].size_bytes;
-        known &= k->feeds[i].kind != AL_FEED_LINES;
+        known &= k->feeds[i].kind == AL_FEED_FOLDER || k->feeds[i].kind == AL_FEED_FILE;
     }
     al_cli_progress_total(&k->totals.progress, known ? items : 0, bytes);
     return AL_EXIT_DONE;
+}
+
+/* The source ended in the middle: what was sent is stored all the same, and nothing is deleted. */
+static void end_early(struct command *k, struct al_cli_ingest_run *r)
+{
+    struct al_err why = {.code = AL_OK};
+    r->is_incomplete = true;
+    k->source_failed = al_cli_ingest_end(r, &why) == AL_OK; /* else it was the stream */
 }
 
 /* One stream for feeds [from, to). */
@@ -95,6 +141,8 @@ static enum al_code run_stream(struct command *k, size_t from, size_t to)
         code = al_cli_feed_send(&k->feeds[i], r, &k->err);
     if (code == AL_OK)
         code = al_cli_ingest_end(r, &k->err);
+    else if (r->stream)
+        end_early(k, r);
     al_cli_ingest_fini(r);
     al_mem_free(NULL, r);
     return code;
@@ -188,6 +236,16 @@ static void print_summary(struct command *k)
     print_errors(k->cli, t);
 }
 
+static int say_source(const struct command *k)
+{
+    bool colour = k->cli->term.err_colour;
+    fprintf(stderr, "%sairlore:%s ", al_cli_style_on(colour, AL_STYLE_RED),
+            al_cli_style_on(colour, AL_STYLE_PLAIN));
+    al_cli_put(stderr, al_str_c(k->err.msg));
+    fprintf(stderr, " (%s)\n", k->err.reason ? k->err.reason : al_code_name(k->err.code));
+    return AL_EXIT_BAD;
+}
+
 static int run_command(struct command *k)
 {
     int rc = open_feeds(k);
@@ -210,7 +268,7 @@ static int run_command(struct command *k)
     else if (!k->cli->json && (code == AL_OK || any))
         print_summary(k);
     if (code != AL_OK) {
-        rc = al_cli_fail(k->cli, &k->err, true);
+        rc = k->source_failed ? say_source(k) : al_cli_fail(k->cli, &k->err, true);
         if (any)
             al_cli_note(k->cli, "what was answered is stored; the same command goes on from there");
         return rc;

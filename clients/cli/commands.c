@@ -13,13 +13,20 @@
 
 const struct al_cli_command al_cli_commands[] = {
     {"ingest",
-     "PATH|FILE.jsonl|- ...",
-     "store documents: folders, files, JSON lines",
-     "Folders are walked without following links: md, rst, html, txt, py and ipynb files; hidden "
+     "PATH|FILE.jsonl|-|git:URL[@REF]|http(s)://...|s3://...|gs://... ...",
+     "store documents: folders, files, archives, repositories, web pages, buckets",
+     "Folders are walked without following links: md, rst, html, txt, py, ipynb and pdf files; "
+     "hidden "
      "folders,\n"
      "node_modules and __pycache__ are left out. The id of a file is its path inside the folder. "
      "Only what is\n"
      "new or has changed is sent, so an interrupted run goes on where it ended.\n"
+     "Archives (tar, zip, 7z): ids are ARCHIVE/path. git:URL[@REF]: a repository at a branch, tag "
+     "or "
+     "commit.\n"
+     "http, https: a page, or a sitemap (*.xml, *.xml.gz); --list FILE: a list of pages. s3://, "
+     "gs://: a bucket.\n"
+     "Posts.xml, SITE-Posts.7z: threads of a Stack Exchange dump, those with --tag TAG.\n"
      "JSON lines: "
      "{\"id\",\"text\",\"title\"?,\"kind\"?,\"url\"?,\"tags\"?,\"metadata\"?,\"format\"?,"
      "\"vector\"?};\n"
@@ -27,10 +34,11 @@ const struct al_cli_command al_cli_commands[] = {
      "stored.\n"
      "Prints inserted, updated, skipped, failed, and a token for `search --after`. Exit 1 when "
      "something failed.\n"
-     "Files without any text are counted as empty, which is no failure.",
+     "Files without any text are counted as empty, which is no failure. More: docs/sources.md.",
      al_cmd_ingest,
      {AL_OPT_VISIBILITY, AL_OPT_DEPLOYMENT, AL_OPT_SOURCE, AL_OPT_DELETE_MISSING, AL_OPT_DRY_RUN,
-      AL_OPT_FORCE}},
+      AL_OPT_FORCE, AL_OPT_CHUNKER, AL_OPT_TAG, AL_OPT_LIST, AL_OPT_RATE, AL_OPT_ENDPOINT,
+      AL_OPT_REGION, AL_OPT_ALLOW_PRIVATE}},
     {"search",
      "\"TEXT\"",
      "find the best documents for a text",

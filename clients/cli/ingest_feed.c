@@ -10,10 +10,15 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "airlore/source_archive.h"
+#include "airlore/source_git.h"
+#include "airlore/source_http.h"
+#include "airlore/source_pdf.h"
+#include "airlore/source_stackexchange.h"
+#include "ingest_source.h"
 #include "jsonl.h"
 
 #define FILE_BYTES_MAX ((uint64_t)16 << 20)
-#define ID_BYTES_MAX 512u
 
 /* Versions of what we make of a file or a line: a new number makes everything changed. */
 #define CHECKSUM_FILE "f1-"
@@ -48,32 +53,120 @@ static enum al_code name_source(struct al_cli_feed *f, bool with_prefix, struct 
     return AL_OK;
 }
 
-enum al_code al_cli_feed_open(const char *path, bool with_prefix, struct al_cli_feed *ret,
+static enum al_code open_archive(struct al_cli_feed *f, struct al_err *err)
+{
+    f->kind = AL_FEED_SOURCE;
+    AL_TRY(al_archive_open(f->path, NULL, &f->opened, err));
+    const char *name = base_name(f->path);
+    snprintf(f->prefix, sizeof f->prefix, "%.250s/",
+             al_str_is_utf8(al_str_c(name)) ? name : "archive");
+    return name_source(f, false, err);
+}
+
+static enum al_code open_dump(struct al_cli_feed *f, const struct al_cli_feed_options *o,
                               struct al_err *err)
 {
-    struct al_cli_feed f = {.kind = AL_FEED_LINES, .path = path};
-    if (strcmp(path, "-") == 0) {
-        *ret = f;
-        return AL_OK;
-    }
-    if (strncmp(path, "git:", 4) == 0 || strncmp(path, "git@", 4) == 0 || strstr(path, "://"))
-        return AL_FAIL(err, AL_UNIMPLEMENTED, "'%s': addresses are not there yet; give a folder",
-                       path);
+    struct al_stackexchange_options dump = {.tags = o->tags, .n_tags = o->n_tags};
+    f->kind = AL_FEED_SOURCE;
+    AL_TRY(al_stackexchange_open(f->path, &dump, &f->opened, err));
+    return name_source(f, false, err);
+}
+
+static enum al_code open_path(struct al_cli_feed *f, const struct al_cli_feed_options *o,
+                              struct al_err *err)
+{
     struct stat st;
-    if (stat(path, &st) != 0)
-        return AL_FAIL_ERRNO(err, errno, "'%s'", path);
+    if (stat(f->path, &st) != 0)
+        return AL_FAIL_ERRNO(err, errno, "'%s'", f->path);
+    f->size_bytes = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+    if (S_ISREG(st.st_mode) && al_stackexchange_is_name(f->path))
+        return open_dump(f, o, err);
+    if (S_ISREG(st.st_mode) && al_archive_is_name(f->path))
+        return open_archive(f, err);
     if (S_ISDIR(st.st_mode))
-        f.kind = AL_FEED_FOLDER;
-    else if (!is_lines_name(path))
-        f.kind = AL_FEED_FILE;
-    if (f.kind == AL_FEED_FILE &&
-        (!S_ISREG(st.st_mode) || !al_cli_walk_media_type(base_name(path))))
+        f->kind = AL_FEED_FOLDER;
+    else if (!is_lines_name(f->path))
+        f->kind = AL_FEED_FILE;
+    if (f->kind == AL_FEED_FILE &&
+        (!S_ISREG(st.st_mode) || !al_source_media_type(base_name(f->path))))
         return AL_FAIL(err, AL_INVALID_ARGUMENT,
-                       "'%s': neither a folder nor a .jsonl, md, rst, html, txt, py or ipynb file",
-                       path);
-    f.size_bytes = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
-    f.n_items = f.kind == AL_FEED_FILE ? 1 : 0;
-    AL_TRY(name_source(&f, with_prefix, err));
+                       "'%s': neither a folder, an archive, a dump, nor a .jsonl, md, rst, html, "
+                       "txt, py, ipynb or pdf file",
+                       f->path);
+    f->n_items = f->kind == AL_FEED_FILE ? 1 : 0;
+    return name_source(f, o->with_prefix, err);
+}
+
+/* A source that names itself: its name, and its label as prefix when there are several. */
+static void take_source(struct al_cli_feed *f, bool with_prefix)
+{
+    f->kind = AL_FEED_SOURCE;
+    snprintf(f->source, sizeof f->source, "%s", f->opened->name);
+    bool ids_are_urls = f->is_list || strncmp(f->path, "http", 4) == 0;
+    if (with_prefix && !ids_are_urls)
+        snprintf(f->prefix, sizeof f->prefix, "%s/", f->opened->label);
+}
+
+/* A line that says how far a fetch is. */
+static bool on_fetch(void *u, uint64_t done, uint64_t all, uint64_t bytes)
+{
+    (void)u;
+    if (done % 500 == 0 || done == all)
+        fprintf(stderr, "\r\033[Kfetching: %" PRIu64 " of %" PRIu64 " objects, %.1f MB", done, all,
+                (double)bytes / 1e6);
+    return true;
+}
+
+static enum al_code open_git(struct al_cli_feed *f, const struct al_cli_feed_options *o,
+                             struct al_err *err)
+{
+    struct al_git_options git = {.token = getenv("AIRLORE_GIT_TOKEN"),
+                                 .on_fetch = o->show_progress ? on_fetch : NULL};
+    enum al_code code = al_git_open(f->path, &git, &f->opened, err);
+    if (o->show_progress)
+        fputs("\r\033[K", stderr);
+    return code;
+}
+
+/* An address of any kind. */
+static enum al_code open_address(struct al_cli_feed *f, const struct al_cli_feed_options *o,
+                                 struct al_err *err)
+{
+    if (al_git_is_address(f->path))
+        return open_git(f, o, err);
+    if (al_bucket_is_address(f->path)) {
+        struct al_bucket_options bucket = {.endpoint = o->endpoint,
+                                           .region = o->region,
+                                           .requests_per_second = o->requests_per_second};
+        return al_bucket_open(f->path, &bucket, &f->opened, err);
+    }
+    struct al_web_options web = {.requests_per_second = o->requests_per_second,
+                                 .allow_private = o->allow_private};
+    if (f->is_list)
+        return al_web_open_list(f->path, &web, &f->opened, err);
+    if (strncmp(f->path, "http://", 7) == 0 || strncmp(f->path, "https://", 8) == 0)
+        return al_web_open(f->path, &web, &f->opened, err);
+    return AL_FAIL(err, AL_INVALID_ARGUMENT,
+                   "'%.150s': no kind of address that can be read (git:, http, https, s3, gs)",
+                   f->path);
+}
+
+enum al_code al_cli_feed_open(const char *path, const struct al_cli_feed_options *opt,
+                              struct al_cli_feed *ret, struct al_err *err)
+{
+    struct al_cli_feed f = {.kind = AL_FEED_LINES, .path = path, .is_list = opt->is_list};
+    enum al_code code = AL_OK;
+    bool is_address = f.is_list || al_git_is_address(path) || strstr(path, "://");
+    if (is_address)
+        code = open_address(&f, opt, err);
+    else if (strcmp(path, "-") != 0)
+        code = open_path(&f, opt, err);
+    if (code != AL_OK) {
+        al_cli_feed_close(&f);
+        return code;
+    }
+    if (is_address)
+        take_source(&f, opt->with_prefix);
     *ret = f;
     return AL_OK;
 }
@@ -106,6 +199,8 @@ enum al_code al_cli_feed_look(struct al_cli_feed *f, struct al_cli_ingest_totals
 void al_cli_feed_close(struct al_cli_feed *f)
 {
     al_cli_walk_fini(&f->walk);
+    al_source_close(f->opened);
+    f->opened = NULL;
 }
 
 static char *checksum(struct al_arena *a, const char *kind, const void *p, size_t n)
@@ -113,18 +208,6 @@ static char *checksum(struct al_arena *a, const char *kind, const void *p, size_
     XXH128_hash_t h = XXH3_128bits(p, n);
     return al_arena_printf(a, "%s%016" PRIx64 "%016" PRIx64, kind, (uint64_t)h.high64,
                            (uint64_t)h.low64);
-}
-
-static enum al_code check_id(const char *id, struct al_err *err)
-{
-    size_t n = strlen(id);
-    bool is_bad = n == 0 || n > ID_BYTES_MAX || !al_str_is_utf8(al_str_c(id));
-    for (size_t i = 0; i < n && !is_bad; i++)
-        is_bad = (unsigned char)id[i] < 0x20 || id[i] == 0x7f;
-    if (is_bad)
-        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_FORMAT",
-                         "id: not 1 to %u bytes of UTF-8 without control characters", ID_BYTES_MAX);
-    return AL_OK;
 }
 
 /* A whole file into the arena. */
@@ -161,6 +244,11 @@ static enum al_code read_content(int at, const char *path, uint64_t max, struct 
     return code;
 }
 
+static bool is_pdf(const struct al_cli_file *file)
+{
+    return strcmp(file->media_type, "application/pdf") == 0;
+}
+
 static enum al_code make_file_item(struct al_cli_ingest_run *r, int at,
                                    const struct al_cli_file *file, char *id,
                                    Airlore__V1__IngestItem **ret, struct al_err *err)
@@ -171,9 +259,10 @@ static enum al_code make_file_item(struct al_cli_ingest_run *r, int at,
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "file: out of memory");
     airlore__v1__ingest_item__init(item);
     google__protobuf__timestamp__init(t);
-    AL_TRY(check_id(id, err));
+    AL_TRY(al_cli_check_id(id, err));
     uint64_t max = al_client_ingest_item_bytes_max(r->stream);
-    AL_TRY(read_content(at, file->path, max < FILE_BYTES_MAX ? max : FILE_BYTES_MAX, &r->arena,
+    max = max < FILE_BYTES_MAX ? max : FILE_BYTES_MAX;
+    AL_TRY(read_content(at, file->path, is_pdf(file) ? AL_PDF_BYTES_MAX : max, &r->arena,
                         &item->raw, err));
     item->content_case = AIRLORE__V1__INGEST_ITEM__CONTENT_RAW;
     item->id = id;
@@ -202,8 +291,18 @@ static enum al_code send_file(struct al_cli_feed *f, struct al_cli_ingest_run *r
     r->source_bytes += file->size_bytes;
     if (!kept)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "file: out of memory");
-    if (make_file_item(r, at, file, kept, &item, &why) != AL_OK)
+    if (make_file_item(r, at, file, kept, &item, &why) != AL_OK) {
+        r->is_incomplete |= is_pdf(file); /* its pages are not named one by one */
         return al_cli_ingest_put_failed(r, id, 0, &why, err);
+    }
+    AL_ASSERT(item != NULL);
+    if (is_pdf(file)) {
+        struct al_source_entry e = {.id = kept,
+                                    .media_type = file->media_type,
+                                    .content = {(const char *)item->raw.data, item->raw.len},
+                                    .updated_s = file->mtime_s};
+        return al_cli_source_put(r, "", &e, err);
+    }
     return al_cli_ingest_put(r, item, item->raw.len, err);
 }
 
@@ -234,7 +333,7 @@ static enum al_code send_single(struct al_cli_feed *f, struct al_cli_ingest_run 
     *slash = '\0';
     int at = open(slash == real ? "/" : real, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct al_cli_file file = {.path = slash + 1,
-                               .media_type = al_cli_walk_media_type(base_name(f->path)),
+                               .media_type = al_source_media_type(base_name(f->path)),
                                .size_bytes = (uint64_t)st.st_size,
                                .mtime_s = st.st_mtim.tv_sec};
     enum al_code code =
@@ -258,7 +357,7 @@ static enum al_code make_line_item(struct al_cli_ingest_run *r, struct al_str li
     enum al_code code = al_cli_jsonl_item(o, &r->arena, ret, err);
     json_decref(o);
     AL_TRY(code);
-    AL_TRY(check_id((*ret)->id, err));
+    AL_TRY(al_cli_check_id((*ret)->id, err));
     (*ret)->content_checksum = checksum(&r->arena, CHECKSUM_LINE, line.p, line.n);
     if (!(*ret)->content_checksum)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "line: out of memory");
@@ -317,6 +416,8 @@ enum al_code al_cli_feed_send(struct al_cli_feed *f, struct al_cli_ingest_run *r
                               struct al_err *err)
 {
     r->lines = false;
+    if (f->kind == AL_FEED_SOURCE)
+        return al_cli_source_send(f->opened, f->prefix, r, err);
     if (f->kind == AL_FEED_FOLDER)
         return send_folder(f, r, err);
     return f->kind == AL_FEED_FILE ? send_single(f, r, err) : send_lines(f, r, err);

@@ -88,9 +88,21 @@ enum al_code al_cli_ingest_begin(struct al_cli_ingest_run *r, struct al_cli *cli
     return al_client_ingest_open(cli->client, &o, &r->stream, err);
 }
 
+char *al_cli_ingest_checksum(const struct al_cli_ingest_run *r, struct al_arena *a,
+                             const char *checksum)
+{
+    Airlore__V1__Chunker chunker = r->options->chunker;
+    return chunker <= AIRLORE__V1__CHUNKER__CHUNKER_DOCUMENT
+               ? (char *)(uintptr_t)checksum
+               : al_arena_printf(a, "%s~%d", checksum, (int)chunker);
+}
+
 enum al_code al_cli_ingest_put(struct al_cli_ingest_run *r, Airlore__V1__IngestItem *item,
                                size_t n_bytes, struct al_err *err)
 {
+    item->content_checksum = al_cli_ingest_checksum(r, &r->arena, item->content_checksum);
+    if (!item->content_checksum)
+        return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "ingest: out of memory");
     size_t packed = protobuf_c_message_get_packed_size(&item->base);
     if (packed > AL_INGEST_ITEM_BYTES) {
         struct al_err why = {.code = AL_OK};
@@ -106,9 +118,9 @@ enum al_code al_cli_ingest_put(struct al_cli_ingest_run *r, Airlore__V1__IngestI
     return AL_OK;
 }
 
-/* states[i] for items[i]; all NEW when nothing is to be asked. */
-static enum al_code check(struct al_cli_ingest_run *r, struct al_arena *a,
-                          const Airlore__V1__SourceState **ret, struct al_err *err)
+enum al_code al_cli_ingest_check(struct al_cli_ingest_run *r, const struct al_cli_sums *sums,
+                                 struct al_arena *a, const Airlore__V1__SourceState **ret,
+                                 struct al_err *err)
 {
     *ret = NULL;
     if (r->options->force)
@@ -117,16 +129,16 @@ static enum al_code check(struct al_cli_ingest_run *r, struct al_arena *a,
     q.visibility = r->options->visibility;
     q.deployment = r->options->deployment;
     q.source = r->options->source;
-    q.n_sources = r->n_items;
-    q.sources = al_arena_array(a, r->n_items, sizeof(void *));
-    Airlore__V1__SourceChecksum *sums = al_arena_array(a, r->n_items, sizeof *sums);
-    if (!q.sources || !sums)
+    q.n_sources = sums->n;
+    q.sources = al_arena_array(a, sums->n, sizeof(void *));
+    Airlore__V1__SourceChecksum *sources = al_arena_array(a, sums->n, sizeof *sources);
+    if (!q.sources || !sources)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "ingest: out of memory");
-    for (size_t i = 0; i < r->n_items; i++) {
-        airlore__v1__source_checksum__init(&sums[i]);
-        sums[i].id = r->items[i]->id;
-        sums[i].content_checksum = r->items[i]->content_checksum;
-        q.sources[i] = &sums[i];
+    for (size_t i = 0; i < sums->n; i++) {
+        airlore__v1__source_checksum__init(&sources[i]);
+        sources[i].id = sums->ids[i];
+        sources[i].content_checksum = sums->sums[i];
+        q.sources[i] = &sources[i];
     }
     Airlore__V1__CheckSourcesResponse *reply = NULL;
     enum al_code code = al_client_check_sources(r->cli->client, &q, a, &reply, err);
@@ -136,8 +148,39 @@ static enum al_code check(struct al_cli_ingest_run *r, struct al_arena *a,
         return AL_OK; /* an id among them is no id: the item's own answer will say which */
     if (code != AL_OK)
         return code;
-    if (reply->n_states == r->n_items)
+    if (reply->n_states == sums->n)
         *ret = reply->states;
+    return AL_OK;
+}
+
+/* states[i] for items[i]; all NEW when nothing is to be asked. */
+static enum al_code check(struct al_cli_ingest_run *r, struct al_arena *a,
+                          const Airlore__V1__SourceState **ret, struct al_err *err)
+{
+    *ret = NULL;
+    if (r->is_checked)
+        return AL_OK;
+    struct al_cli_sums s = {.n = r->n_items};
+    s.ids = al_arena_array(a, s.n, sizeof *s.ids);
+    s.sums = al_arena_array(a, s.n, sizeof *s.sums);
+    if (!s.ids || !s.sums)
+        return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "ingest: out of memory");
+    for (size_t i = 0; i < s.n; i++) {
+        s.ids[i] = r->items[i]->id;
+        s.sums[i] = r->items[i]->content_checksum;
+    }
+    return al_cli_ingest_check(r, &s, a, ret, err);
+}
+
+enum al_code al_cli_ingest_unchanged(struct al_cli_ingest_run *r, char **ids, size_t n,
+                                     struct al_err *err)
+{
+    if (n && r->options->delete_missing)
+        AL_TRY(al_client_ingest_present(r->stream, ids, n, err));
+    pthread_mutex_lock(&r->totals->mu);
+    r->totals->skipped += n;
+    pthread_mutex_unlock(&r->totals->mu);
+    al_cli_progress_add(&r->totals->progress, n, 0);
     return AL_OK;
 }
 
@@ -165,15 +208,8 @@ static enum al_code send_batch(struct al_cli_ingest_run *r, struct al_arena *a, 
     if (!ids)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "ingest: out of memory");
     size_t n_ids = split(r, states, ids);
-    if (n_ids && r->options->delete_missing)
-        AL_TRY(al_client_ingest_present(r->stream, ids, n_ids, err));
-    if (r->n_items)
-        AL_TRY(al_client_ingest_add(r->stream, r->items, r->n_items, err));
-    pthread_mutex_lock(&r->totals->mu);
-    r->totals->skipped += n_ids;
-    pthread_mutex_unlock(&r->totals->mu);
-    al_cli_progress_add(&r->totals->progress, n_ids, 0);
-    return AL_OK;
+    AL_TRY(al_cli_ingest_unchanged(r, ids, n_ids, err));
+    return r->n_items ? al_client_ingest_add(r->stream, r->items, r->n_items, err) : AL_OK;
 }
 
 enum al_code al_cli_ingest_flush(struct al_cli_ingest_run *r, struct al_err *err)

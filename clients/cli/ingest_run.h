@@ -48,6 +48,7 @@ struct al_cli_ingest_run {
     size_t n_bytes;        /* of content in the batch */
     uint64_t source_bytes; /* read for the batch, for the progress line */
     bool lines;            /* sequences are line numbers */
+    bool is_checked;       /* what is put now was asked about already */
     bool
         is_incomplete; /* part of the source could not be read: nothing may be deleted as missing */
 };
@@ -66,6 +67,28 @@ AL_NODISCARD enum al_code al_cli_ingest_put(struct al_cli_ingest_run *r,
 
 /* Send the batch. */
 AL_NODISCARD enum al_code al_cli_ingest_flush(struct al_cli_ingest_run *r, struct al_err *err);
+
+/* The checksum of a content as it is stored: another chunker makes another one, so that what was
+ * cut differently counts as changed. In a, or checksum itself; NULL: out of memory. */
+char *al_cli_ingest_checksum(const struct al_cli_ingest_run *r, struct al_arena *a,
+                             const char *checksum);
+
+/* Ids with their checksums. */
+struct al_cli_sums {
+    char **ids;
+    char **sums;
+    size_t n;
+};
+
+/* Ask the server about ids; *ret in a: one state each, NULL: everything is new. */
+AL_NODISCARD enum al_code al_cli_ingest_check(struct al_cli_ingest_run *r,
+                                              const struct al_cli_sums *sums, struct al_arena *a,
+                                              const Airlore__V1__SourceState **ret,
+                                              struct al_err *err);
+
+/* Count n items that the server has as they are; nothing of them is sent. */
+AL_NODISCARD enum al_code al_cli_ingest_unchanged(struct al_cli_ingest_run *r, char **ids, size_t n,
+                                                  struct al_err *err);
 
 /* Count something that failed before it was sent. id NULL or line 0: not known. is_there: the
  * source still has it, under this id, so that it is not deleted as missing. */

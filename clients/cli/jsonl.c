@@ -320,6 +320,40 @@ static enum al_code take_thread(const json_t *o, struct al_arena *a, Airlore__V1
     return AL_OK;
 }
 
+/* A thread without answers is marked, so that it is never taken for one: tag "unanswered", metadata
+ * "answered". */
+static enum al_code mark_unanswered(struct al_arena *a, Airlore__V1__IngestItem *item,
+                                    struct al_err *err)
+{
+    char **tags = al_arena_array(a, item->n_tags + 1, sizeof *tags);
+    Airlore__V1__IngestItem__MetadataEntry **meta =
+        al_arena_array(a, item->n_metadata + 1, sizeof(void *));
+    Airlore__V1__IngestItem__MetadataEntry *e = al_arena_alloc(a, sizeof *e);
+    if (!tags || !meta || !e)
+        return no_memory(err);
+    airlore__v1__ingest_item__metadata_entry__init(e);
+    e->key = keep(a, "answered");
+    e->value = keep(a, "false");
+    if (!e->key || !e->value)
+        return no_memory(err);
+    for (size_t i = 0; i < item->n_tags; i++)
+        tags[i] = item->tags[i];
+    for (size_t i = 0; i < item->n_metadata; i++)
+        meta[i] = item->metadata[i];
+    tags[item->n_tags++] = keep(a, "unanswered");
+    meta[item->n_metadata++] = e;
+    item->tags = tags;
+    item->metadata = meta;
+    return tags[item->n_tags - 1] ? AL_OK : no_memory(err);
+}
+
+static bool is_unanswered(const json_t *o)
+{
+    const json_t *answers = json_object_get(o, "answers");
+    const json_t *answered = json_object_get(json_object_get(o, "metadata"), "answered");
+    return json_is_array(answers) && json_array_size(answers) == 0 && !answered;
+}
+
 enum al_code al_cli_jsonl_item(const json_t *o, struct al_arena *a, Airlore__V1__IngestItem **ret,
                                struct al_err *err)
 {
@@ -331,12 +365,15 @@ enum al_code al_cli_jsonl_item(const json_t *o, struct al_arena *a, Airlore__V1_
     if (!item->id[0])
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "REQUIRED", "'id': missing");
     AL_TRY(take_vector(o, a, item, err));
-    if (item->content_case == AIRLORE__V1__INGEST_ITEM__CONTENT__NOT_SET)
+    bool is_thread = item->content_case == AIRLORE__V1__INGEST_ITEM__CONTENT__NOT_SET;
+    if (is_thread)
         AL_TRY(take_thread(o, a, item, err));
     if (item->content_case == AIRLORE__V1__INGEST_ITEM__CONTENT__NOT_SET && item->n_vector == 0)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "REQUIRED", "'text': missing");
     AL_TRY(take_tags(o, a, item, err));
     AL_TRY(take_metadata(o, a, item, err));
+    if (is_thread && is_unanswered(o))
+        AL_TRY(mark_unanswered(a, item, err));
     AL_TRY(take_format(o, item, err));
     AL_TRY(take_time(o, "create_time", a, &item->create_time, err));
     AL_TRY(take_time(o, "update_time", a, &item->update_time, err));

@@ -263,6 +263,29 @@ static void test_failing_memory(void **state)
     json_decref(o);
 }
 
+static void test_an_unanswered_thread_is_marked(void **state)
+{
+    (void)state;
+    struct al_arena a;
+    Airlore__V1__IngestItem *item = NULL;
+    struct al_err err;
+    al_arena_init(&a, NULL, 1 << 20);
+    AL_CHECK_OK(
+        parse(AL_STR("{\"id\":\"q\",\"question\":\"why?\",\"answers\":[],\"tags\":[\"x\"]}"), &a,
+              &item, &err),
+        err);
+    assert_int_equal(item->n_tags, 2);
+    assert_string_equal(item->tags[1], "unanswered");
+    assert_int_equal(item->n_metadata, 1);
+    assert_string_equal(item->metadata[0]->key, "answered");
+    assert_string_equal(item->metadata[0]->value, "false");
+    AL_CHECK_OK(
+        parse(AL_STR("{\"id\":\"q\",\"question\":\"why?\",\"answers\":[\"so\"]}"), &a, &item, &err),
+        err);
+    assert_int_equal(item->n_tags, 0);
+    al_arena_fini(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +295,7 @@ int main(void)
         cmocka_unit_test(test_items),
         cmocka_unit_test(test_an_item_has_it_all),
         cmocka_unit_test(test_a_thread_is_one_text),
+        cmocka_unit_test(test_an_unanswered_thread_is_marked),
         cmocka_unit_test(test_deep_nesting_is_no_crash),
         cmocka_unit_test(test_failing_memory),
     };

@@ -52,6 +52,13 @@
       "name of where the items come from; default: the folder or file")                           \
     X(DELETE_MISSING, "delete-missing", 0, NULL,                                                  \
       "delete items of the source that are no longer there")                                      \
+    X(CHUNKER, "chunker", 0, "NAME", "document (default), fixed, recursive or semantic")          \
+    X(TAG, "tag", 0, "TAG", "of a dump: questions with this tag; may be repeated")                \
+    X(LIST, "list", 0, "FILE|URL", "also the pages of a list of URLs, one a line")                \
+    X(RATE, "rate", 0, "R", "requests a second for each host; default 5, buckets 50")             \
+    X(ENDPOINT, "endpoint", 0, "URL", "where the bucket is served (or AWS_ENDPOINT_URL)")         \
+    X(REGION, "region", 0, "REGION", "region of the bucket (or AWS_REGION), default us-east-1")   \
+    X(ALLOW_PRIVATE, "allow-private", 0, NULL, "follow redirects and lists to private addresses") \
     X(DRY_RUN, "dry-run", 'n', NULL, "say what would happen, store nothing")                      \
     X(FORCE, "force", 0, NULL, "do it even when nothing has changed")                             \
     X(SPACE, "space", 0, "SPACE", "teams/TEAM, teams/TEAM/deployments/NAME or community")         \

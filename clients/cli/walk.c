@@ -7,11 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "jsonl.h"
+#include "airlore/source.h"
 
 #define PATH_BYTES_MAX 4096u
 
@@ -22,26 +21,6 @@ struct walker {
     unsigned depth;
     struct al_err *err;
 };
-
-const char *al_cli_walk_media_type(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    if (!dot || dot == name)
-        return NULL;
-    static const char *const suffixes[] = {"md",  "markdown", "rst", "html",
-                                           "htm", "txt",      "py",  "ipynb"};
-    for (size_t i = 0; i < AL_ARRAY_LEN(suffixes); i++) {
-        if (strcasecmp(dot + 1, suffixes[i]) == 0)
-            return al_cli_media_type(al_str_c(suffixes[i]));
-    }
-    return NULL;
-}
-
-static bool is_ignored(const char *name)
-{
-    return name[0] == '.' || strcmp(name, "node_modules") == 0 ||
-           strcmp(name, "__pycache__") == 0 || strcmp(name, "site-packages") == 0;
-}
 
 static void report(struct walker *k, const char *reason, const char *message)
 {
@@ -98,7 +77,7 @@ static enum al_code visit(struct walker *k, int at, const char *name)
     }
     if (S_ISDIR(st.st_mode))
         return enter(k, at, name);
-    const char *type = al_cli_walk_media_type(name);
+    const char *type = al_source_media_type(name);
     if (S_ISREG(st.st_mode) && type)
         return add_file(k, type, &st);
     k->w->n_left_out++;
@@ -107,7 +86,7 @@ static enum al_code visit(struct walker *k, int at, const char *name)
 
 static enum al_code visit_entry(struct walker *k, int at, const char *name)
 {
-    if (is_ignored(name))
+    if (al_source_is_ignored(al_str_c(name)))
         return AL_OK;
     size_t before = k->n;
     size_t n = strlen(name);

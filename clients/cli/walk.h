@@ -48,7 +48,4 @@ AL_NODISCARD enum al_code al_cli_walk_run(const char *folder, struct al_cli_walk
 /* Give the list back. Accepts zeroed memory. */
 void al_cli_walk_fini(struct al_cli_walk *w);
 
-/* Media type by the suffix of a file name, NULL when it is no document. */
-const char *al_cli_walk_media_type(const char *name);
-
 #endif

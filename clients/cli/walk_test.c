@@ -146,27 +146,12 @@ static void test_nesting_has_a_limit(void **state)
     al_cli_walk_fini(&w);
 }
 
-static void test_suffixes(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *name;
-        bool is_document;
-    } cases[] = {{"a.md", true},   {"a.MD", true},    {"a.markdown", true}, {"a.htm", true},
-                 {"a.rst", true},  {"a.json", false}, {".md", false},       {"md", false},
-                 {"a.md.", false}, {"a.", false},     {"", false},          {"a.tar.txt", true}};
-    for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++)
-        AL_CHECK(cases[i].name,
-                 (al_cli_walk_media_type(cases[i].name) != NULL) == cases[i].is_document);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_documents_of_a_tree),
         cmocka_unit_test(test_no_such_folder),
         cmocka_unit_test(test_nesting_has_a_limit),
-        cmocka_unit_test(test_suffixes),
     };
     return cmocka_run_group_tests(tests, make_tree, NULL);
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "airlore/document.h"
+#include "airlore/embedder.h"
 #include "airlore/testing.h"
 #include "text_fill.h"
 
@@ -167,6 +168,185 @@ static void test_python_by_definitions(void **state)
     al_arena_fini(&c.a);
 }
 
+/* ---- the other chunkers ---- */
+
+static struct al_embedder *embedder;
+
+static void cut_with(struct cut *c, enum al_chunker chunker, enum al_format format,
+                     struct al_str text, uint32_t max)
+{
+    struct al_document_options opt = {
+        .format = format, .chunk_bytes_max = max, .chunker = chunker, .embedder = embedder};
+    struct al_err err = {0};
+    al_arena_init(&c->a, NULL, LIMIT);
+    AL_CHECK_OK(al_document_read(&opt, text, &c->a, &c->d, &err), err);
+}
+
+static int open_embedder(void **state)
+{
+    (void)state;
+    return al_embedder_open(al_embedder_builtin(), NULL, &embedder, NULL) == AL_OK ? 0 : -1;
+}
+
+static int close_embedder(void **state)
+{
+    (void)state;
+    al_embedder_destroy(embedder);
+    return 0;
+}
+
+/* Whatever the text: everything is in exactly one chunk, none is too long, order is kept. */
+static void test_every_chunker_covers_every_text(void **state)
+{
+    (void)state;
+    struct al_buf b;
+    al_buf_init(&b, NULL, 0);
+    static const char *const parts[] = {"Pools limit how many tasks run. ",
+                                        "A pool has slots.\n",
+                                        "\n\n",
+                                        "# Heading\n\n",
+                                        "    code()\n",
+                                        "\xec\x95\xbd\xeb\xac\xbc",
+                                        " ",
+                                        "- item one\n",
+                                        "averylongwordwithoutanyborderwhatsoeverinit",
+                                        "Sensors wait? Yes! They do. ",
+                                        "\t",
+                                        "| a | b |\n"};
+    uint64_t x = 12345;
+    for (int i = 0; i < 3000; i++) {
+        x = x * 6364136223846793005u + 1442695040888963407u;
+        al_buf_cstr(&b, parts[(x >> 33) % AL_ARRAY_LEN(parts)]);
+    }
+    static const uint32_t sizes[] = {64, 100, 777, 2000};
+    for (int chunker = AL_CHUNKER_DOCUMENT; chunker <= AL_CHUNKER_SEMANTIC; chunker++) {
+        for (size_t i = 0; i < AL_ARRAY_LEN(sizes); i++) {
+            for (int f = AL_FORMAT_TEXT; f <= AL_FORMAT_MARKDOWN; f++) {
+                struct cut c;
+                cut_with(&c, (enum al_chunker)chunker, (enum al_format)f, al_buf_view(&b),
+                         sizes[i]);
+                check_cover(al_chunker_name((enum al_chunker)chunker), &c, sizes[i]);
+                al_arena_fini(&c.a);
+            }
+        }
+        struct cut c;
+        cut_with(&c, (enum al_chunker)chunker, AL_FORMAT_TEXT, AL_STR("  \n \n"), 100);
+        assert_int_equal(c.d.n_chunks, 0);
+        al_arena_fini(&c.a);
+    }
+    al_buf_fini(&b);
+}
+
+static void test_fixed_goes_over_headings(void **state)
+{
+    (void)state;
+    struct cut c;
+    cut_with(
+        &c, AL_CHUNKER_FIXED, AL_FORMAT_MARKDOWN,
+        AL_STR("# One\n\naaaa bbbb cccc dddd eeee ffff gggg hhhh iiii jjjj kkkk\n\n# Two\n\nllll "
+               "mmmm nnnn oooo pppp qqqq rrrr ssss tttt uuuu vvvv wwww\n"),
+        64);
+    assert_int_equal(c.d.n_chunks, 3);
+    assert_true(
+        al_str_is(chunk(&c, 0), "One\n\naaaa bbbb cccc dddd eeee ffff gggg hhhh iiii jjjj kkkk"));
+    assert_true(al_str_is(c.d.chunks[0].heading, "One"));
+    assert_true(al_str_is(c.d.chunks[2].heading, "Two"));
+    al_arena_fini(&c.a);
+}
+
+static void test_recursive_keeps_paragraphs(void **state)
+{
+    (void)state;
+    struct cut c;
+    cut_with(
+        &c, AL_CHUNKER_RECURSIVE, AL_FORMAT_TEXT,
+        AL_STR("First paragraph of some words.\n\nSecond one.\n\nA third paragraph that is on two "
+               "lines,\nand this is the second of them, so that it is too large.\n"),
+        64);
+    assert_int_equal(c.d.n_chunks, 3);
+    assert_true(al_str_is(chunk(&c, 0), "First paragraph of some words.\n\nSecond one."));
+    assert_true(al_str_is(chunk(&c, 1), "A third paragraph that is on two lines,"));
+    al_arena_fini(&c.a);
+}
+
+/* Two subjects without a blank line or heading between them: the cut is where the subject changes,
+ * though more sentences would fit. */
+static void test_semantic_cuts_where_the_subject_changes(void **state)
+{
+    (void)state;
+    struct al_str first = AL_STR(
+        "The scheduler starts task instances when their dependencies are met. The scheduler reads "
+        "serialized DAGs from the database. The executor runs the queued task instances on "
+        "workers. ");
+    struct al_str second = AL_STR(
+        "Bake the bread in a hot oven until the crust is brown. Knead the dough with flour, water, "
+        "salt and yeast. Let the dough rise in a warm kitchen before baking the bread. ");
+    struct al_buf b;
+    al_buf_init(&b, NULL, 0);
+    al_buf_str(&b, first);
+    al_buf_str(&b, second);
+    struct cut c;
+    cut_with(&c, AL_CHUNKER_SEMANTIC, AL_FORMAT_TEXT, al_buf_view(&b), (uint32_t)first.n + 120);
+    assert_int_equal(c.d.n_chunks, 2);
+    assert_true(al_str_starts(chunk(&c, 1), AL_STR("Bake the bread")));
+    al_arena_fini(&c.a);
+    cut_with(&c, AL_CHUNKER_DOCUMENT, AL_FORMAT_TEXT, al_buf_view(&b), (uint32_t)first.n + 120);
+    assert_false(al_str_starts(chunk(&c, 1), AL_STR("Bake the bread")));
+    al_arena_fini(&c.a);
+    al_buf_fini(&b);
+}
+
+static void test_semantic_needs_an_embedder(void **state)
+{
+    (void)state;
+    struct al_document_options opt = {.format = AL_FORMAT_TEXT, .chunker = AL_CHUNKER_SEMANTIC};
+    struct al_document d;
+    struct al_arena a;
+    al_arena_init(&a, NULL, LIMIT);
+    assert_int_equal(al_document_read(&opt, AL_STR("text"), &a, &d, NULL), AL_FAILED_PRECONDITION);
+    al_arena_fini(&a);
+}
+
+static void test_chunkers_without_memory(void **state)
+{
+    (void)state;
+    for (int chunker = AL_CHUNKER_FIXED; chunker <= AL_CHUNKER_SEMANTIC; chunker++) {
+        for (size_t n = 0;; n++) {
+            struct al_fault_mem fm;
+            struct al_arena a;
+            struct al_document d = {.n_chunks = 77};
+            struct al_document_options opt = {.format = AL_FORMAT_MARKDOWN,
+                                              .chunk_bytes_max = 64,
+                                              .chunker = (enum al_chunker)chunker,
+                                              .embedder = embedder};
+            al_fault_mem_init(&fm, n, true);
+            al_arena_init(&a, &fm.mem, LIMIT);
+            enum al_code code = al_document_read(
+                &opt,
+                AL_STR(
+                    "# A\n\nOne sentence. Two sentences. Three of them, and more words to cut.\n"),
+                &a, &d, NULL);
+            al_arena_fini(&a);
+            assert_int_equal(fm.live, 0);
+            if (!fm.fired) {
+                assert_int_equal(code, AL_OK);
+                break;
+            }
+            assert_true(code != AL_OK && d.n_chunks == 77);
+        }
+    }
+}
+
+static void test_names_of_chunkers(void **state)
+{
+    (void)state;
+    enum al_chunker c = AL_CHUNKER_DOCUMENT;
+    assert_true(al_chunker_of_name(AL_STR("semantic"), &c));
+    assert_int_equal(c, AL_CHUNKER_SEMANTIC);
+    assert_false(al_chunker_of_name(AL_STR("other"), &c));
+    assert_string_equal(al_chunker_name(AL_CHUNKER_RECURSIVE), "recursive");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +355,13 @@ int main(void)
         cmocka_unit_test(test_cover),
         cmocka_unit_test(test_too_many),
         cmocka_unit_test(test_python_by_definitions),
+        cmocka_unit_test(test_every_chunker_covers_every_text),
+        cmocka_unit_test(test_fixed_goes_over_headings),
+        cmocka_unit_test(test_recursive_keeps_paragraphs),
+        cmocka_unit_test(test_semantic_cuts_where_the_subject_changes),
+        cmocka_unit_test(test_semantic_needs_an_embedder),
+        cmocka_unit_test(test_chunkers_without_memory),
+        cmocka_unit_test(test_names_of_chunkers),
     };
-    return cmocka_run_group_tests_name("text.chunk", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("text.chunk", tests, open_embedder, close_embedder);
 }

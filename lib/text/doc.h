@@ -19,15 +19,6 @@
 #define AL_DOC_VALUE_BYTES_MAX 4096u
 #define AL_DOC_DEPTH_MAX 200u
 
-/* A part of the body under one heading, up to the next section's start. */
-struct al_section {
-    uint32_t start;
-    uint32_t text;  /* where the body of the section begins, behind its heading */
-    uint32_t level; /* 1 is the highest; 0: before any heading */
-    struct al_str heading;
-    struct al_str path; /* "Concepts > Pools" */
-};
-
 struct al_doc {
     struct al_arena *a;
     const struct al_document_options *opt;

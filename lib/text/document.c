@@ -293,6 +293,8 @@ static enum al_code copy_out(const struct al_doc *d, struct al_document *ret, st
     memcpy(doc.meta, d->meta, d->n_meta * sizeof(*doc.meta));
     doc.n_tags = d->n_tags;
     doc.n_meta = d->n_meta;
+    doc.sections = d->sections;
+    doc.n_sections = d->n_sections;
     *ret = doc;
     return AL_OK;
 }

@@ -1,8 +1,9 @@
-/* Any bytes as a document of each format (the first byte chooses): chunks are in order and inside
- * the body. */
+/* Any bytes as a document of each format, cut by each chunker (the first byte chooses): chunks are
+ * in order and inside the body. */
 #include <stdint.h>
 
 #include "airlore/document.h"
+#include "airlore/embedder.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -33,6 +34,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     opt.format = (enum al_format)(data[0] % (AL_FORMAT_NOTEBOOK + 1));
     opt.chunk_bytes_max = data[0] & 0x80 ? 100 : 0;
+    static struct al_embedder *embedder;
+    if (!embedder && al_embedder_open(al_embedder_builtin(), NULL, &embedder, NULL) != AL_OK)
+        return 0;
+    opt.chunker = (enum al_chunker)(data[0] / (AL_FORMAT_NOTEBOOK + 1) % 4);
+    opt.embedder = embedder;
     al_arena_init(&a, NULL, (size_t)64 << 20);
     if (al_document_read(&opt, (struct al_str){(const char *)data + 1, size - 1}, &a, &d, NULL) ==
         AL_OK)

@@ -18,6 +18,7 @@ struct al_item {
         content; /* text or the bytes of a file; at most AL_DOC_BODY_BYTES_MAX: TOO_LARGE */
     enum al_format
         format; /* AL_FORMAT_UNKNOWN: by the id's or url's file name, else by the content */
+    enum al_chunker chunker; /* other than the default: kept as metadata "chunker" */
     struct al_str title;
     struct al_str
         kind; /* "": "dag" for Python that defines one, "code" for other Python, else "doc" */

@@ -24,6 +24,25 @@ enum al_format {
     AL_FORMAT_NOTEBOOK,
 };
 
+/* How a body is cut; the numbers are kept. */
+enum al_chunker {
+    AL_CHUNKER_DOCUMENT,  /* along the sections; see above */
+    AL_CHUNKER_FIXED,     /* pieces of one size, cut at words */
+    AL_CHUNKER_RECURSIVE, /* paragraphs packed; those too large cut into lines, sentences, words */
+    AL_CHUNKER_SEMANTIC,  /* where neighbouring sentences are furthest apart; needs an embedder */
+};
+
+struct al_embedder;
+
+/* A part of the body under one heading, up to the next section's start. */
+struct al_section {
+    uint32_t start;
+    uint32_t text;  /* where the body of the section begins, behind its heading */
+    uint32_t level; /* 1 is the highest; 0: before any heading */
+    struct al_str heading;
+    struct al_str path; /* "Concepts > Pools" */
+};
+
 /* A span of the body with the headings above its start. */
 struct al_chunk {
     uint32_t start; /* byte offset in body */
@@ -42,6 +61,8 @@ struct al_document {
     struct al_str lang; /* ISO 639-1 ("en", "ko"), "" if unknown */
     struct al_chunk *chunks;
     size_t n_chunks;
+    const struct al_section *sections; /* ascending */
+    size_t n_sections;
     struct al_str *tags; /* topics found and tags of the front matter */
     size_t n_tags;
     struct al_kv *meta; /* author, date, summary, airflow (version hints), operators, dag_ids ("a,
@@ -52,9 +73,11 @@ struct al_document {
 
 struct al_document_options {
     enum al_format format;
-    struct al_str path;       /* for messages and for a title of last resort; may be empty */
-    struct al_str title;      /* given by the caller: wins over what is found; may be empty */
-    uint32_t chunk_bytes_max; /* 0: 2,000 */
+    struct al_str path;  /* for messages and for a title of last resort; may be empty */
+    struct al_str title; /* given by the caller: wins over what is found; may be empty */
+    enum al_chunker chunker;
+    const struct al_embedder *embedder; /* borrowed for the call; for AL_CHUNKER_SEMANTIC */
+    uint32_t chunk_bytes_max;           /* 0: 2,000 */
     uint32_t chunks_max; /* 0: 4,096; beyond it AL_RESOURCE_EXHAUSTED, reason TOO_MANY_CHUNKS */
 };
 
@@ -71,6 +94,9 @@ struct al_str al_format_media_type(enum al_format f);
 /* Format by the first bytes of a content, for what has neither a type nor a telling name: HTML and
  * notebooks say what they are; anything else is plain text. */
 enum al_format al_format_of_content(struct al_str bytes);
+/* A chunker's name ("semantic") and the chunker of a name; false: none. */
+const char *al_chunker_name(enum al_chunker c);
+bool al_chunker_of_name(struct al_str name, enum al_chunker *ret);
 
 /* Read a document. bytes borrowed; a byte order mark and CRLF are taken away; UTF-16 with a mark is
  * converted. AL_INVALID_ARGUMENT, reason CONTENT_UNREADABLE: NUL bytes, more than 1 % malformed
