@@ -85,7 +85,8 @@ VENDORS: dict[str, tuple[str, ...]] = {
     "omp.h": ("shard/faiss_shim.cpp",),
     "cblas.h": ("shard/faiss_shim.cpp",),
     "roaring/": ("shard/*",),
-    "curl/": ("lib/http/http_curl.c",),
+    # etcd: decision 0023.
+    "curl/": ("lib/http/http_curl.c", "lib/coord/coord_etcd_curl.c"),
     "microhttpd.h": ("node/http.c", "airlored/http.c", "coordinator/http.c"),
     "yaml.h": ("lib/base/config_yaml.c", "lib/text/frontmatter.c"),
     "cmark-gfm.h": ("lib/text/markdown.c",),
@@ -97,7 +98,8 @@ VENDORS: dict[str, tuple[str, ...]] = {
     "libstemmer.h": ("lib/text/analyzer.c",),
     "utf8proc.h": ("lib/text/unicode.c",),
     "cld2/": ("lib/text/lang_cld2.cpp",),
-    "jansson.h": ("lib/text/notebook.c", "lib/llm/*", "clients/cli/*", "airlored/runtime_file.c", "bench/*"),
+    "jansson.h": ("lib/text/notebook.c", "lib/coord/coord_etcd_json.c", "lib/llm/*", "clients/cli/*",
+                  "airlored/runtime_file.c", "bench/*"),
     "openssl/": (),
     # Hash functions: no state, no handles, no errors; used where a hash is needed.
     "sodium.h": ("lib/text/embedder.c", "coordinator/key_text.c", "coordinator/prepare.c",
@@ -118,6 +120,7 @@ LOCAL_REASONS = {
     "SHARD_MISMATCH": "at the start of a server: the folder is of another shard",
     "STREAM_ENDED": "in the client library: written after the end",
     "SEGMENT_STALE": "inside a shard: the segment is rebuilt",
+    "BAD_ANSWER": "between the server and its coordination store",
     "BAD_TXN": "between the server and its coordination store",
     "CLAIM_LOST": "between the server and its coordination store",
     "COORD_UNAVAILABLE": "between the server and its coordination store",
