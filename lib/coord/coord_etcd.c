@@ -39,8 +39,10 @@ static void on_probe_end(struct al_etcd_call *c)
 /* A stream of a frozen member stays open and silent for ever: ask whether it still answers. */
 static void probe(struct al_etcd *e, uint64_t now_ns, uint64_t *due_ns)
 {
-    if (e->is_probing || !al_etcd_watches_are_open(e))
+    if (e->is_probing)
         return;
+    if (!al_etcd_watches_are_open(e))
+        e->probe_ns = now_ns + e->opt.probe_ms * AL_ETCD_MS;
     if (e->probe_ns > now_ns) {
         al_etcd_due(due_ns, e->probe_ns);
         return;
