@@ -291,14 +291,14 @@ static enum al_code start(struct al_etcd *e, struct al_err *err)
     const struct al_coord_etcd_options *o = &e->opt;
     AL_TRY(take_options(e, err));
     AL_TRY(register_metrics(e, err));
-    struct al_http_options http = {.ca_file = e->ca_file,
+    struct al_wire_options http = {.ca_file = e->ca_file,
                                    .cert_file = e->cert_file,
                                    .key_file = e->key_file,
                                    .connect_timeout_ms = o->connect_timeout_ms,
                                    .connections_max = o->connections_max + o->watches_max +
                                                       o->leases_max + EXTRA_CONNECTIONS,
                                    .mem = e->mem};
-    AL_TRY(al_http_curl_create(&http, &e->http, err));
+    AL_TRY(al_wire_curl_create(&http, &e->http, err));
     AL_TRY(al_thread_start("al-coord-net", net_main, e, &e->net_thread, err));
     e->has_net_thread = true;
     AL_TRY(al_thread_start("al-coord", al_etcd_queue_main, e, &e->fn_thread, err));

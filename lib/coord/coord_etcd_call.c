@@ -140,13 +140,13 @@ static void on_no_token(struct al_etcd_call *c, const struct al_etcd_judgement *
     c->retry_ns = 0;
 }
 
-static void on_unsure(struct al_etcd_call *c, const struct al_http_result *r, const char *why)
+static void on_unsure(struct al_etcd_call *c, const struct al_wire_result *r, const char *why)
 {
     size_t endpoint = c->endpoint;
     struct al_etcd *e = c->owner;
-    bool is_too_large = r->end == AL_HTTP_STOPPED;
+    bool is_too_large = r->end == AL_WIRE_STOPPED;
     /* A deadline of the caller that passes early says nothing about the endpoint. */
-    bool is_ours = is_too_large || (r->end == AL_HTTP_TIMED_OUT && c->is_cut_short);
+    bool is_ours = is_too_large || (r->end == AL_WIRE_TIMED_OUT && c->is_cut_short);
     c->n_unsure++;
     if (!is_ours)
         al_etcd_endpoint_bad(e, endpoint, why);
@@ -158,7 +158,7 @@ static void on_unsure(struct al_etcd_call *c, const struct al_http_result *r, co
         try_again(c, false, true, why);
 }
 
-static void on_http_end(void *u, const struct al_http_result *r)
+static void on_http_end(void *u, const struct al_wire_result *r)
 {
     struct al_etcd_call *c = u;
     struct al_etcd *e = c->owner;
@@ -175,7 +175,7 @@ static void on_http_end(void *u, const struct al_http_result *r)
         on_refused(c, &j);
         break;
     case AL_ETCD_NOT_APPLIED:
-        if (!(r->end == AL_HTTP_TIMED_OUT && c->is_cut_short))
+        if (!(r->end == AL_WIRE_TIMED_OUT && c->is_cut_short))
             al_etcd_endpoint_bad(e, c->endpoint, j.fault.message);
         try_again(c, false, c->n_unsure > 0, j.fault.message);
         break;
@@ -206,7 +206,7 @@ static enum al_code start_attempt(struct al_etcd_call *c, uint64_t now, struct a
     c->url = url;
     snprintf(url, room, "%s%s", base, c->path);
     al_buf_reset(&c->answer);
-    struct al_http_request req = {.url = url,
+    struct al_wire_request req = {.url = url,
                                   .body = al_buf_view(&c->body),
                                   .token = e->auth.token,
                                   .timeout_ms = (uint32_t)(c->is_cut_short ? left_ms : attempt_ms),

@@ -4,33 +4,33 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "etcd_http.h"
+#include "etcd_wire.h"
 
 #define IDLE_MAX 16u
 #define TCP_IDLE_S 5L
 #define TCP_INTERVAL_S 2L
 
-struct al_http_exchange {
-    struct al_http_exchange *next; /* curl_http.exchanges or .idle */
+struct al_wire_exchange {
+    struct al_wire_exchange *next; /* curl_http.exchanges or .idle */
     struct curl_http *owner;
     CURL *easy;
     struct curl_slist *headers;
-    struct al_http_request req;
+    struct al_wire_request req;
     size_t given; /* bytes of the body that curl took */
     bool is_stopped;
     char why[CURL_ERROR_SIZE];
 };
 
 struct curl_http {
-    struct al_http http; /* first */
+    struct al_wire http; /* first */
     CURLM *multi;
-    struct al_http_exchange *exchanges; /* under way */
-    struct al_http_exchange *idle;
+    struct al_wire_exchange *exchanges; /* under way */
+    struct al_wire_exchange *idle;
     size_t n_idle;
-    struct al_http_options opt;
+    struct al_wire_options opt;
 };
 
-static struct curl_http *of(struct al_http *h)
+static struct curl_http *of(struct al_wire *h)
 {
     return (struct curl_http *)(void *)h;
 }
@@ -45,7 +45,7 @@ static void global_init(void)
 
 static size_t on_read(char *p, size_t size, size_t n, void *u)
 {
-    struct al_http_exchange *x = u;
+    struct al_wire_exchange *x = u;
     size_t left = x->req.body.n - x->given;
     size_t take = size * n < left ? size * n : left;
     if (take)
@@ -59,14 +59,14 @@ static size_t on_read(char *p, size_t size, size_t n, void *u)
  * nothing was read yet needs no rewinding, and nothing is lost by trying another connection. */
 static int on_seek(void *u, curl_off_t offset, int origin)
 {
-    struct al_http_exchange *x = u;
+    struct al_wire_exchange *x = u;
     bool is_fresh = x->given == 0 && offset == 0 && origin == SEEK_SET;
     return is_fresh ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
 }
 
 static size_t on_write(char *p, size_t size, size_t n, void *u)
 {
-    struct al_http_exchange *x = u;
+    struct al_wire_exchange *x = u;
     if (x->is_stopped)
         return 0;
     x->is_stopped = !x->req.on_data(x->req.u, p, size * n);
@@ -87,7 +87,7 @@ struct setter {
             (s_)->code = curl_easy_setopt((s_)->easy, option_, (value_)); \
     } while (0)
 
-static void set_tls(struct setter *s, const struct al_http_options *opt)
+static void set_tls(struct setter *s, const struct al_wire_options *opt)
 {
     SET(s, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     if (opt->ca_file)
@@ -98,7 +98,7 @@ static void set_tls(struct setter *s, const struct al_http_options *opt)
     }
 }
 
-static void set_connection(struct setter *s, const struct al_http_options *opt)
+static void set_connection(struct setter *s, const struct al_wire_options *opt)
 {
     SET(s, CURLOPT_NOSIGNAL, 1L);
     SET(s, CURLOPT_NOPROXY, "*");
@@ -111,7 +111,7 @@ static void set_connection(struct setter *s, const struct al_http_options *opt)
     SET(s, CURLOPT_TCP_KEEPINTVL, TCP_INTERVAL_S);
 }
 
-static CURLcode set_up(struct al_http_exchange *x)
+static CURLcode set_up(struct al_wire_exchange *x)
 {
     struct setter s = {x->easy, CURLE_OK};
     set_connection(&s, &x->owner->opt);
@@ -132,7 +132,7 @@ static CURLcode set_up(struct al_http_exchange *x)
     return s.code;
 }
 
-static bool add_header(struct al_http_exchange *x, const char *line)
+static bool add_header(struct al_wire_exchange *x, const char *line)
 {
     struct curl_slist *longer = curl_slist_append(x->headers, line);
     if (longer)
@@ -142,7 +142,7 @@ static bool add_header(struct al_http_exchange *x, const char *line)
 
 /* hasleader: calls and watches of a member that has lost the leader fail at once instead of waiting
  * in silence. */
-static bool add_headers(struct al_http_exchange *x)
+static bool add_headers(struct al_wire_exchange *x)
 {
     bool ok = add_header(x, "Content-Type: application/json") && add_header(x, "Expect:") &&
               add_header(x, "Grpc-Metadata-hasleader: true");
@@ -157,7 +157,7 @@ static bool add_headers(struct al_http_exchange *x)
     return ok;
 }
 
-static void exchange_free(struct al_http_exchange *x)
+static void exchange_free(struct al_wire_exchange *x)
 {
     struct curl_http *c = x->owner;
     curl_slist_free_all(x->headers);
@@ -166,10 +166,10 @@ static void exchange_free(struct al_http_exchange *x)
 }
 
 /* Out of the multi handle and of the list, ready for the next. */
-static void exchange_end(struct al_http_exchange *x)
+static void exchange_end(struct al_wire_exchange *x)
 {
     struct curl_http *c = x->owner;
-    struct al_http_exchange **at = &c->exchanges;
+    struct al_wire_exchange **at = &c->exchanges;
     while (*at && *at != x)
         at = &(*at)->next;
     if (*at)
@@ -187,14 +187,14 @@ static void exchange_end(struct al_http_exchange *x)
     c->n_idle++;
 }
 
-static struct al_http_exchange *exchange_new(struct curl_http *c)
+static struct al_wire_exchange *exchange_new(struct curl_http *c)
 {
-    struct al_http_exchange *x = c->idle;
+    struct al_wire_exchange *x = c->idle;
     if (x) {
         c->idle = x->next;
         c->n_idle--;
         CURL *easy = x->easy;
-        *x = (struct al_http_exchange){.owner = c, .easy = easy};
+        *x = (struct al_wire_exchange){.owner = c, .easy = easy};
         return x;
     }
     x = al_mem_zalloc(c->opt.mem, sizeof *x);
@@ -208,11 +208,11 @@ static struct al_http_exchange *exchange_new(struct curl_http *c)
     return NULL;
 }
 
-static enum al_code curl_start(struct al_http *h, const struct al_http_request *req,
-                               struct al_http_exchange **ret, struct al_err *err)
+static enum al_code curl_start(struct al_wire *h, const struct al_wire_request *req,
+                               struct al_wire_exchange **ret, struct al_err *err)
 {
     struct curl_http *c = of(h);
-    struct al_http_exchange *x = exchange_new(c);
+    struct al_wire_exchange *x = exchange_new(c);
     if (!x)
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "etcd: http: out of memory");
     x->req = *req;
@@ -230,7 +230,7 @@ static enum al_code curl_start(struct al_http *h, const struct al_http_request *
     return AL_OK;
 }
 
-static void curl_cancel(struct al_http *h, struct al_http_exchange *x)
+static void curl_cancel(struct al_wire *h, struct al_wire_exchange *x)
 {
     (void)h;
     exchange_end(x);
@@ -238,23 +238,23 @@ static void curl_cancel(struct al_http *h, struct al_http_exchange *x)
 
 /* ---- running ---- */
 
-static enum al_http_end end_of(const struct al_http_exchange *x, CURLcode code)
+static enum al_wire_end end_of(const struct al_wire_exchange *x, CURLcode code)
 {
     if (x->is_stopped)
-        return AL_HTTP_STOPPED;
+        return AL_WIRE_STOPPED;
     if (code == CURLE_OK)
-        return AL_HTTP_ANSWERED;
-    return code == CURLE_OPERATION_TIMEDOUT ? AL_HTTP_TIMED_OUT : AL_HTTP_BROKEN;
+        return AL_WIRE_ANSWERED;
+    return code == CURLE_OPERATION_TIMEDOUT ? AL_WIRE_TIMED_OUT : AL_WIRE_BROKEN;
 }
 
-static void finish(struct al_http_exchange *x, CURLcode code)
+static void finish(struct al_wire_exchange *x, CURLcode code)
 {
     long status = 0;
     curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
     const char *why = code == CURLE_OK ? "" : x->why[0] ? x->why : curl_easy_strerror(code);
-    struct al_http_request req = x->req;
+    struct al_wire_request req = x->req;
     /* Any answer at all means that the server had begun to read. */
-    struct al_http_result r = {.end = end_of(x, code),
+    struct al_wire_result r = {.end = end_of(x, code),
                                .status = status > 0 ? (uint32_t)status : 0,
                                .was_sent = x->given == x->req.body.n || status > 0};
     char text[CURL_ERROR_SIZE];
@@ -266,7 +266,7 @@ static void finish(struct al_http_exchange *x, CURLcode code)
     req.on_end(req.u, &r);
 }
 
-static void curl_run(struct al_http *h, uint32_t timeout_ms)
+static void curl_run(struct al_wire *h, uint32_t timeout_ms)
 {
     struct curl_http *c = of(h);
     int n_running = 0;
@@ -280,22 +280,22 @@ static void curl_run(struct al_http *h, uint32_t timeout_ms)
         CURLcode code = m->data.result;
         char *x = NULL;
         curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &x);
-        finish((struct al_http_exchange *)(void *)x, code);
+        finish((struct al_wire_exchange *)(void *)x, code);
     }
 }
 
-static void curl_wake(struct al_http *h)
+static void curl_wake(struct al_wire *h)
 {
     curl_multi_wakeup(of(h)->multi);
 }
 
-static void curl_destroy(struct al_http *h)
+static void curl_destroy(struct al_wire *h)
 {
     struct curl_http *c = of(h);
     while (c->exchanges)
         exchange_end(c->exchanges);
     while (c->idle) {
-        struct al_http_exchange *x = c->idle;
+        struct al_wire_exchange *x = c->idle;
         c->idle = x->next;
         exchange_free(x);
     }
@@ -304,7 +304,7 @@ static void curl_destroy(struct al_http *h)
     al_mem_free(c->opt.mem, c);
 }
 
-static const struct al_http_ops curl_ops = {
+static const struct al_wire_ops curl_ops = {
     .start = curl_start,
     .cancel = curl_cancel,
     .run = curl_run,
@@ -312,7 +312,7 @@ static const struct al_http_ops curl_ops = {
     .destroy = curl_destroy,
 };
 
-enum al_code al_http_curl_create(const struct al_http_options *opt, struct al_http **ret,
+enum al_code al_wire_curl_create(const struct al_wire_options *opt, struct al_wire **ret,
                                  struct al_err *err)
 {
     pthread_once(&global_once, global_init);

@@ -65,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     (void)!al_etcd_read_grant(text, &number, NULL);
     (void)!al_etcd_read_token(text, &a, &token, NULL);
     for (uint32_t status = 200; status < 600; status += 50) {
-        struct al_http_result r = {.end = AL_HTTP_ANSWERED, .status = status, .was_sent = true};
+        struct al_wire_result r = {.end = AL_WIRE_ANSWERED, .status = status, .was_sent = true};
         struct al_etcd_judgement j;
         al_etcd_judge(&r, text, &j);
         AL_ASSERT(j.verdict >= AL_ETCD_GOOD && j.verdict <= AL_ETCD_NO_TOKEN);

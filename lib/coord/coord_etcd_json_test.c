@@ -488,14 +488,14 @@ static void test_judge(void **state)
     };
     struct al_etcd_judgement j;
     for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++) {
-        struct al_http_result r = {
-            .end = AL_HTTP_ANSWERED, .status = cases[i].status, .was_sent = true, .why = ""};
+        struct al_wire_result r = {
+            .end = AL_WIRE_ANSWERED, .status = cases[i].status, .was_sent = true, .why = ""};
         al_etcd_judge(&r, al_str_c(cases[i].body), &j);
         AL_CHECK(cases[i].body, j.verdict == cases[i].verdict && j.code == cases[i].code);
         AL_CHECK(cases[i].body, al_str_eq(al_str_c(j.reason), al_str_c(cases[i].reason)));
     }
-    for (int end = AL_HTTP_TIMED_OUT; end <= AL_HTTP_STOPPED; end++) {
-        struct al_http_result r = {.end = (enum al_http_end)end, .why = "x"};
+    for (int end = AL_WIRE_TIMED_OUT; end <= AL_WIRE_STOPPED; end++) {
+        struct al_wire_result r = {.end = (enum al_wire_end)end, .why = "x"};
         al_etcd_judge(&r, AL_STR(""), &j);
         assert_int_equal(j.verdict, AL_ETCD_NOT_APPLIED);
         r.was_sent = true;

@@ -125,16 +125,16 @@ static void judge_answer(struct al_etcd_judgement *j, uint32_t status, struct al
         set(j, AL_ETCD_UNSURE, AL_UNKNOWN, NULL);
 }
 
-void al_etcd_judge(const struct al_http_result *r, struct al_str body,
+void al_etcd_judge(const struct al_wire_result *r, struct al_str body,
                    struct al_etcd_judgement *ret)
 {
     *ret = (struct al_etcd_judgement){.verdict = AL_ETCD_UNSURE, .code = AL_UNKNOWN};
-    if (r->end == AL_HTTP_ANSWERED) {
+    if (r->end == AL_WIRE_ANSWERED) {
         judge_answer(ret, r->status, body);
         return;
     }
     snprintf(ret->fault.message, sizeof ret->fault.message, "%s",
-             r->end == AL_HTTP_STOPPED ? "the answer is too large" : r->why);
+             r->end == AL_WIRE_STOPPED ? "the answer is too large" : r->why);
     if (!r->was_sent)
         set(ret, AL_ETCD_NOT_APPLIED, AL_UNAVAILABLE, "COORD_UNAVAILABLE");
 }

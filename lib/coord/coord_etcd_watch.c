@@ -150,7 +150,7 @@ static void on_failure(struct al_etcd_watch *w, const struct al_etcd_judgement *
         al_etcd_endpoint_bad(e, w->endpoint, w->why.message);
 }
 
-static void on_end(void *u, const struct al_http_result *r)
+static void on_end(void *u, const struct al_wire_result *r)
 {
     struct al_etcd_watch *w = u;
     struct al_etcd *e = w->owner;
@@ -205,7 +205,7 @@ static enum al_code start(struct al_etcd_watch *w, struct al_err *err)
     al_buf_reset(&w->body);
     al_etcd_ask_watch(&w->body, (struct al_str){w->prefix, w->prefix_n}, from);
     AL_TRY(al_buf_status(&w->body, err));
-    struct al_http_request req = {.url = url,
+    struct al_wire_request req = {.url = url,
                                   .body = al_buf_view(&w->body),
                                   .token = e->auth.token,
                                   .on_data = on_data,

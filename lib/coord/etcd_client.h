@@ -11,8 +11,8 @@
 #include <pthread.h>
 
 #include "airlore/coord_etcd.h"
-#include "etcd_http.h"
 #include "etcd_json.h"
+#include "etcd_wire.h"
 
 #define AL_ETCD_MS 1000000ull
 #define AL_ETCD_S 1000000000ull
@@ -80,7 +80,7 @@ struct al_etcd_call {
 
     /* (net) */
     enum al_etcd_call_state state;
-    struct al_http_exchange *exchange;
+    struct al_wire_exchange *exchange;
     char *url;
     size_t endpoint;
     uint32_t n_attempts;
@@ -129,7 +129,7 @@ struct al_etcd_judgement {
 };
 
 /* Judge. body: what came of the answer. */
-void al_etcd_judge(const struct al_http_result *r, struct al_str body,
+void al_etcd_judge(const struct al_wire_result *r, struct al_str body,
                    struct al_etcd_judgement *ret);
 
 /* ---- the token (net) ---- */
@@ -216,7 +216,7 @@ struct al_etcd_watch {
 
     /* (net) */
     enum al_etcd_watch_state state;
-    struct al_http_exchange *exchange;
+    struct al_wire_exchange *exchange;
     size_t endpoint;
     char *url;
     struct al_buf body;
@@ -327,7 +327,7 @@ struct al_etcd {
     char *cert_file;
     char *key_file;
     struct al_etcd_metrics metrics;
-    struct al_http *http;
+    struct al_wire *http;
     unsigned long net_thread;
     unsigned long fn_thread;
     bool has_net_thread;
