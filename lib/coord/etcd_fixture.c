@@ -20,7 +20,8 @@
 struct member {
     pid_t pid; /* 0: killed */
     char dir[256];
-    char socket[300];
+    char socket[300]; /* for clients */
+    char peer[300];
 };
 
 struct al_etcd_cluster {
@@ -234,6 +235,7 @@ struct al_etcd_cluster *al_etcd_cluster_create(const struct al_etcd_cluster_opti
         assert_int_equal(mkdir(m->dir, 0700), 0);
         /* A relative name is a file in the working folder; all share the first member's. */
         snprintf(m->socket, sizeof m->socket, "%s/m1/localhost:%zu1", root, i + 1);
+        snprintf(m->peer, sizeof m->peer, "%s/m1/localhost:%zu", root, i + 1);
         int k = snprintf(c->initial + at, sizeof c->initial - at, "%sm%zu=unix://localhost:%zu",
                          i ? "," : "", i + 1, i + 1);
         at += (size_t)k;
@@ -257,7 +259,10 @@ void al_etcd_cluster_signal(struct al_etcd_cluster *c, size_t member, int signal
 
 void al_etcd_cluster_restart(struct al_etcd_cluster *c, size_t member)
 {
-    assert_int_equal(c->members[member].pid, 0);
+    struct member *m = &c->members[member];
+    assert_int_equal(m->pid, 0);
+    unlink(m->socket); /* a killed process leaves them, and nobody can listen there */
+    unlink(m->peer);
     start(c, member);
     wait_ready(c);
 }
