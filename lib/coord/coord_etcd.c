@@ -157,7 +157,7 @@ static enum al_code take_file(struct al_etcd *e, const char *path, char **ret, s
     if (c == AL_OK)
         c = disk->ops->open(disk, path, AL_DISK_READ, 0, &f, &why);
     if (c != AL_OK)
-        return AL_FAIL_R(err, AL_FAILED_PRECONDITION, "BAD_OPTION", "etcd: %s", why.msg);
+        return AL_FAIL(err, AL_FAILED_PRECONDITION, "etcd: %s", why.msg);
     return disk->ops->close(disk, &f, err);
 }
 

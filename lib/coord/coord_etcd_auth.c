@@ -79,8 +79,8 @@ static enum al_code ask(struct al_etcd *e, struct al_buf *body, struct al_err *e
         line.n--;
     size_t colon = al_str_find(line, AL_STR(":"), 0);
     if (c == AL_OK && (colon == SIZE_MAX || colon == 0))
-        c = AL_FAIL_R(err, AL_FAILED_PRECONDITION, "BAD_OPTION",
-                      "etcd: '%s': its first line is not 'user:password'", e->auth.file);
+        c = AL_FAIL(err, AL_FAILED_PRECONDITION,
+                    "etcd: '%s': its first line is not 'user:password'", e->auth.file);
     if (c == AL_OK) {
         al_etcd_ask_auth(body, al_str_sub(line, 0, colon), al_str_sub(line, colon + 1, line.n));
         c = al_buf_status(body, err);
