@@ -319,6 +319,7 @@ enum al_code al_coord_etcd_open(const struct al_coord_etcd_options *opt, struct 
     e->mem = o.mem;
     e->parcels_end = &e->parcels;
     e->calls_end = &e->calls;
+    e->probe_ns = al_etcd_now(e) + o.probe_ms * AL_ETCD_MS;
     init_sync(e);
     enum al_code c = start(e, err);
     if (c != AL_OK) {

@@ -80,7 +80,7 @@ static struct rig *rig_create(size_t n, uint32_t request_timeout_ms)
     struct al_coord_etcd_options opt = {.endpoints = r->urls,
                                         .prefix = "/t/",
                                         .request_timeout_ms = request_timeout_ms,
-                                        .retry_ms = 2000,
+                                        .retry_ms = 700,
                                         .probe_ms = 200};
     struct al_err err;
     AL_CHECK_OK(al_coord_etcd_open(&opt, &r->c, &err), err);

@@ -222,7 +222,9 @@ static void check_tls(const char *url, const char *ca, const char *cert, const c
     AL_CHECK_OK(al_coord_etcd_open(&opt, &c, &err), err);
     for (int i = 0; i < 2; i++) { /* on a new connection, and on a kept one */
         enum al_code code = put(c, "k", 0, &err);
-        if (code != want)
+        /* TLS 1.3: a client may learn that it is refused after it has sent its request. */
+        bool may_be = want == AL_UNKNOWN && code == AL_UNAVAILABLE;
+        if (code != want && !may_be)
             fail_msg("%s: %s instead of %s: %s", cert ? cert : "no certificate", al_code_name(code),
                      al_code_name(want), err.msg);
     }
@@ -249,7 +251,6 @@ static void test_tls(void **state)
     check_tls(url, in_dir(dir, "other.pem"), in_dir(dir, "node.pem"), in_dir(dir, "node.key"),
               AL_UNAVAILABLE);
     check_tls(url, NULL, in_dir(dir, "node.pem"), in_dir(dir, "node.key"), AL_UNAVAILABLE);
-    /* TLS 1.3: a client learns that it is refused after it has sent its request. */
     check_tls(url, in_dir(dir, "ca.pem"), NULL, NULL, AL_UNKNOWN);
     check_tls(url, in_dir(dir, "ca.pem"), in_dir(dir, "stranger.pem"), in_dir(dir, "stranger.key"),
               AL_UNKNOWN);
