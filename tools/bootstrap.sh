@@ -72,6 +72,7 @@ libclang-rt-14-dev|sanitizer and fuzzer runtimes
 cppcheck|static analysis
 valgrind|memory checks
 curl|tests of the HTTP side
+etcd-server|a real coordination store for the tests; they start their own (turn its service off where init starts one)
 procps|tests that look at processes
 openssl|test certificates
 python3-venv|Python client tests, servers of buckets for tests
