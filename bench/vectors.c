@@ -473,7 +473,7 @@ static bool parse(int argc, char **argv, struct options *o)
             o->dim = number;
             break;
         case 's':
-            o->spread = strtof(optarg, NULL);
+            o->spread = optarg ? strtof(optarg, NULL) : 0;
             break;
         case 'q':
             o->n_queries = number;

@@ -51,6 +51,8 @@ static void *big_array(size_t n, size_t size)
 
 static enum al_code allocate(struct al_vectors *v, struct al_err *err)
 {
+    if (v->n == 0 || v->dim == 0 || v->n_queries == 0)
+        return AL_FAIL(err, AL_INVALID_ARGUMENT, "vectors: no rows or no queries");
     v->rows = big_array((size_t)v->n * v->dim, sizeof(float));
     v->queries = calloc((size_t)v->n_queries * v->dim, sizeof(float));
     v->truth = calloc((size_t)v->n_queries * AL_VECTORS_TRUTH, sizeof(uint32_t));
@@ -69,6 +71,7 @@ static float uniform(struct al_random *r)
 
 static void gauss(struct al_random *r, float *ret, uint32_t n)
 {
+    AL_ASSERT(ret);
     for (uint32_t i = 0; i < n; i += 2) {
         float size = sqrtf(-2.0f * logf(uniform(r)));
         float angle = 6.2831853f * uniform(r);
@@ -233,6 +236,7 @@ enum al_code al_vectors_texts(const char *rows, const char *queries, uint32_t n_
     if (code == AL_OK)
         code = allocate(&v, err);
     if (code == AL_OK) {
+        AL_ASSERT(v.rows && v.queries && r.p && q.p);
         memcpy(v.rows, r.p, r.n * v.dim * sizeof(float));
         memcpy(v.queries, q.p, q.n * v.dim * sizeof(float));
         *ret = v;

@@ -117,6 +117,7 @@ static enum al_code hnsw_build(const struct al_index_source *src, struct al_inde
 {
     struct al_hnsw *h = NULL;
     AL_TRY(create(src, &h, err));
+    AL_ASSERT(h);
     enum al_code code = build_into(h, src, err);
     if (code == AL_OK)
         *ret = &h->base;
@@ -130,6 +131,7 @@ static enum al_code hnsw_load(struct al_str bytes, const struct al_index_source 
 {
     struct al_hnsw *h = NULL;
     AL_TRY(create(src, &h, err));
+    AL_ASSERT(h);
     enum al_code code = al_hnsw_read(h, bytes, err);
     if (code == AL_OK)
         *ret = &h->base;

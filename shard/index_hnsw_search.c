@@ -30,9 +30,10 @@ static struct al_hnsw_scratch *scratch_create(const struct al_hnsw *h)
         return NULL;
     size_t code_dim = h->coder.code_dim;
     uint8_t *at = NULL;
-    s->block = al_huge_block(
-        h->mem, code_dim * (sizeof(float) + 1) + 2 * TODO_MAX * sizeof(uint32_t) + h->base.n_rows,
-        &at);
+    s->block = al_huge_block(h->mem,
+                             code_dim * (sizeof(float) + 1) +
+                                 (size_t)2 * TODO_MAX * sizeof(uint32_t) + h->base.n_rows,
+                             &at);
     if (!s->block) {
         scratch_destroy(h, s);
         return NULL;
