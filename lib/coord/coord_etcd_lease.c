@@ -101,8 +101,11 @@ enum al_code al_etcd_lease_grant(struct al_coord *c, uint32_t ttl_s, uint64_t *r
     struct al_etcd *e = al_etcd_of(c);
     AL_TRY(reserve(e, err));
     struct al_etcd_lease *l = al_mem_zalloc(e->mem, sizeof *l);
-    enum al_code code =
-        l ? AL_ALREADY_EXISTS : AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "etcd: lease: out of memory");
+    if (!l) {
+        give_back(e, NULL);
+        return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "etcd: lease: out of memory");
+    }
+    enum al_code code = AL_ALREADY_EXISTS;
     for (uint32_t i = 0; i < GRANTS && code == AL_ALREADY_EXISTS; i++) {
         l->id = (al_random_u64(e->opt.random) >> 1) | 1u; /* a positive int64 */
         code = grant(e, l, ttl_s, err);

@@ -6,7 +6,7 @@
  * not. Keys can hang on a lease and go with it. A watch tells of every later change. Elections
  * (election.h) and queues (queue.h) are built once, on this interface only.
  *
- * Back ends: coord_mem.h (in this process). All of them pass conformance.h.
+ * Back ends: coord_mem.h (in this process), coord_etcd.h. All of them pass conformance.h.
  *
  * What every back end promises
  * - The revision grows by one with each transaction that changes something; all its changes carry
