@@ -62,6 +62,8 @@ enum al_code al_gcs_parse(struct al_str json, struct al_arena *a, struct al_buck
     ret->next = NULL;
     json_error_t why;
     json_t *root = json.n ? json_loadb(json.p, json.n, 0, &why) : NULL;
+    if (!root && json.n && json_error_code(&why) == json_error_out_of_memory)
+        return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "listing: out of memory");
     if (!root)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_JSON", "listing: not JSON");
     enum al_code code = read_page(root, a, ret, err);
