@@ -72,17 +72,16 @@ static char *vendor_copy(const char *s)
 /* One way through something: opened, used, closed; outputs checked on the way. */
 typedef enum al_code way(struct al_err *err);
 
-/* jansson takes a string for which it has no memory for one that is not JSON. */
-static bool is_told(enum al_code code, const struct al_err *err)
+/* also: a reason that is as good as that of memory; NULL: none. Never for the first allocation. */
+static bool is_told(enum al_code code, const struct al_err *err, const char *also, size_t n)
 {
-    return err->code == code &&
-           (code == AL_RESOURCE_EXHAUSTED ||
-            (code == AL_INVALID_ARGUMENT && err->reason && strcmp(err->reason, "BAD_JSON") == 0));
+    bool is_also = also && n > 0 && err->reason && strcmp(err->reason, also) == 0;
+    return err->code == code && (code == AL_RESOURCE_EXHAUSTED || is_also);
 }
 
 /* least: allocations of the whole way; fewer with arenas that take blocks than with those that do
  * not, so this is that of the former. */
-static void fail_each(const char *name, way *run, size_t least)
+static void fail_each_or(const char *name, way *run, size_t least, const char *also)
 {
     struct al_mem standard = *al_mem_std();
     for (int persistent = 0; persistent < 2; persistent++) {
@@ -98,11 +97,16 @@ static void fail_each(const char *name, way *run, size_t least)
                 AL_CHECK(name, n >= least);
                 break;
             }
-            if (!is_told(code, &err))
+            if (!is_told(code, &err, also, n))
                 print_error("%s: allocation %zu: %s: %s\n", name, n, al_code_name(code), err.msg);
-            AL_CHECK(name, is_told(code, &err));
+            AL_CHECK(name, is_told(code, &err, also, n));
         }
     }
+}
+
+static void fail_each(const char *name, way *run, size_t least)
+{
+    fail_each_or(name, run, least, NULL);
 }
 
 static void arena(struct al_arena *a)
@@ -236,7 +240,8 @@ static void test_listings(void **state)
     fail_each("robots", robots, 1);
     fail_each("sitemap", sitemap, 15);
     fail_each("s3 page", s3_page, 15);
-    fail_each("gcs page", gcs_page, 15);
+    /* jansson takes a string for which it has no memory for one that is not JSON */
+    fail_each_or("gcs page", gcs_page, 15, "BAD_JSON");
     fail_each("xml", xml, 10);
     fail_each("url", url, 15);
 }
@@ -426,7 +431,7 @@ static void test_web_and_buckets(void **state)
     (void)state;
     fail_each("web", web, 100);
     fail_each("s3", s3, 40);
-    fail_each("gcs", gcs, 40);
+    fail_each_or("gcs", gcs, 40, "BAD_JSON");
 }
 
 /* ---- a reader of PDF that says the same whatever it is given ---- */
