@@ -396,7 +396,7 @@ static enum al_code web(struct al_err *err)
     assert_true((code == AL_OK) == (s != NULL));
     if (code == AL_OK)
         code = drain(s, "caf\xc3\xa9;tea;", err);
-    if (code == AL_OK) {
+    if (code == AL_OK && s) {
         assert_int_equal(s->n_left_out, 1);
         code = al_source_finish(s, err);
     }
