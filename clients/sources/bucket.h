@@ -34,7 +34,8 @@ struct al_bucket {
     char header[4200];       /* session or authorization header; "" none */
 };
 
-/* A page of ListObjectsV2, XML. AL_INVALID_ARGUMENT: BAD_XML and so on, TOO_MANY. */
+/* A page of ListObjectsV2, XML. AL_INVALID_ARGUMENT: BAD_XML and so on, TOO_MANY. On an error *ret
+ * holds what came before it, here and below. */
 AL_NODISCARD enum al_code al_s3_parse(struct al_str xml, struct al_arena *a,
                                       struct al_bucket_page *ret, struct al_err *err);
 

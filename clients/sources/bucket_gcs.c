@@ -60,8 +60,10 @@ enum al_code al_gcs_parse(struct al_str json, struct al_arena *a, struct al_buck
 {
     ret->n = 0;
     ret->next = NULL;
-    json_error_t why;
+    json_error_t why = {.text = ""};
     json_t *root = json.n ? json_loadb(json.p, json.n, 0, &why) : NULL;
+    if (!root && json.n && !why.text[0]) /* it says nothing when it has no memory */
+        return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "listing: out of memory");
     if (!root)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_JSON", "listing: not JSON");
     enum al_code code = read_page(root, a, ret, err);

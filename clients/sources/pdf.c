@@ -15,6 +15,7 @@
 #include "pdf_wire.h"
 
 #define TIMEOUT_MS_DEFAULT 60000u
+#define ANSWER_BYTES_MAX (AL_PDF_BYTES_MAX + ((size_t)1 << 20))
 
 static enum al_code bad(const char *what, struct al_err *err)
 {
@@ -165,10 +166,10 @@ static enum al_code read_some(const struct child *c, struct al_buf *b, bool *end
         *end = true;
         return AL_OK;
     }
+    if (b->n + (size_t)n > ANSWER_BYTES_MAX)
+        return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE", "pdf: too much text");
     al_buf_add(b, part, (size_t)n);
-    return al_buf_status(b, NULL) == AL_OK
-               ? AL_OK
-               : AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_LARGE", "pdf: too much text");
+    return al_buf_status(b, err);
 }
 
 /* Both directions at once until it has said all. */
@@ -229,11 +230,11 @@ enum al_code al_pdf_read(struct al_str bytes, const struct al_pdf_options *opt, 
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     struct sigaction before;
     sigaction(SIGPIPE, &ignore, &before); /* a reader that ends before it has read everything */
-    AL_TRY(start(program, &c, err));
     struct al_buf b;
-    al_buf_init(&b, NULL, AL_PDF_BYTES_MAX + ((size_t)1 << 20));
-    enum al_code code = talk(&c, bytes, timeout_ms, &b, err);
-    code = reap(&c, code, err);
+    al_buf_init(&b, NULL, ANSWER_BYTES_MAX + 1);
+    enum al_code code = start(program, &c, err);
+    if (code == AL_OK)
+        code = reap(&c, talk(&c, bytes, timeout_ms, &b, err), err);
     sigaction(SIGPIPE, &before, NULL);
     struct al_str kept;
     if (code == AL_OK)

@@ -43,12 +43,12 @@ static enum al_code on_start(void *u, const char *name, const char *const *attri
 static enum al_code on_text(void *u, struct al_str text, struct al_err *err)
 {
     struct reader *r = u;
-    (void)err;
     if (r->in_loc && r->loc.n + text.n <= TEXT_BYTES_MAX)
         al_buf_str(&r->loc, text);
     if (r->in_modified && r->modified.n + text.n <= 64)
         al_buf_str(&r->modified, text);
-    return AL_OK;
+    AL_TRY(al_buf_status(&r->loc, err));
+    return al_buf_status(&r->modified, err);
 }
 
 /* "2026-11-29" or RFC 3339. */

@@ -126,6 +126,8 @@ static enum al_code load_robots(struct web_source *w, struct host_rules *h,
     enum al_code code = get_robots(w, h, trusted, &reply);
     if (code == AL_PERMISSION_DENIED)
         return AL_OK; /* h->why says it of every page */
+    if (code == AL_RESOURCE_EXHAUSTED)
+        return AL_FAIL(err, code, "http: robots.txt: out of memory"); /* says nothing of the host */
     h->why.code = AL_OK;
     h->deny_all = code == AL_OK ? reply.status >= 500 || reply.status == 429
                                 : code != AL_INVALID_ARGUMENT; /* too large: no rules */
@@ -255,7 +257,8 @@ static bool find_charset(const char *content_type, char *buf, size_t n)
            strcasecmp(buf, "us-ascii") != 0;
 }
 
-/* To UTF-8; what is no character of the set becomes '?'. false: no such set, or out of memory. */
+/* To UTF-8; what is no character of the set becomes '?'. false: no such set. Whether it fits out
+ * its status says. */
 static bool convert(const char *charset, struct al_str in, struct al_buf *out)
 {
     iconv_t cd = iconv_open("UTF-8", charset);
@@ -277,7 +280,7 @@ static bool convert(const char *charset, struct al_str in, struct al_buf *out)
         }
     }
     iconv_close(cd);
-    return al_buf_status(out, NULL) == AL_OK;
+    return true;
 }
 
 static enum al_code take_content(struct web_source *w, struct al_arena *a,
@@ -292,12 +295,16 @@ static enum al_code take_content(struct web_source *w, struct al_arena *a,
     if (is_text && find_charset(reply->content_type, charset, sizeof charset) &&
         convert(charset, content, &converted))
         content = al_buf_view(&converted);
-    enum al_code code = al_arena_str(a, content, &e->content, err);
+    enum al_code code = al_buf_status(&converted, err);
+    if (code == AL_OK)
+        code = al_arena_str(a, content, &e->content, err);
     al_buf_fini(&converted);
     AL_TRY(code);
-    e->has_content = true;
     e->checksum = al_source_checksum(a, "u1-", e->content.p, e->content.n);
-    return e->checksum ? AL_OK : AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "http: out of memory");
+    if (!e->checksum)
+        return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "http: out of memory");
+    e->has_content = true;
+    return AL_OK;
 }
 
 static enum al_code web_load(struct al_source *source, struct al_arena *a,
@@ -353,10 +360,16 @@ static enum al_code get_listing(struct web_source *w, const char *url, struct al
     return AL_OK;
 }
 
-static bool is_host_of(const struct web_source *w, const char *url)
+/* *ret: the URL is one of the host that was named. */
+static enum al_code is_host_of(const struct web_source *w, const char *url, bool *ret,
+                               struct al_err *err)
 {
     struct al_url parts;
-    return al_url_parse(url, &parts, NULL) == AL_OK && strcmp(parts.host, w->trusted) == 0;
+    enum al_code code = al_url_parse(url, &parts, NULL);
+    if (code == AL_RESOURCE_EXHAUSTED)
+        return AL_FAIL(err, code, "http: out of memory");
+    *ret = code == AL_OK && strcmp(parts.host, w->trusted) == 0;
+    return AL_OK;
 }
 
 static bool has_sitemap(const struct web_source *w, const char *url)
@@ -373,7 +386,9 @@ static enum al_code take_index(struct web_source *w, struct al_err *err)
 {
     for (size_t i = 0; i < w->map.n; i++) {
         const char *url = w->map.urls[i].url;
-        if (!is_host_of(w, url) || has_sitemap(w, url))
+        bool is_own = false;
+        AL_TRY(is_host_of(w, url, &is_own, err));
+        if (!is_own || has_sitemap(w, url))
             continue;
         if (w->n_sitemaps == SITEMAPS_MAX)
             return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_MANY", "sitemap: more than %u of them",
@@ -408,7 +423,9 @@ static enum al_code next_of_map(struct web_source *w, const struct al_sitemap_ur
     for (;;) {
         while (w->at < w->map.n) {
             const struct al_sitemap_url *u = &w->map.urls[w->at++];
-            if (is_host_of(w, u->url)) {
+            bool is_own = false;
+            AL_TRY(is_host_of(w, u->url, &is_own, err));
+            if (is_own) {
                 *ret = u;
                 return AL_OK;
             }
@@ -450,7 +467,10 @@ static enum al_code give(struct web_source *w, const char *url, int64_t modified
                          struct al_arena *a, struct al_source_entry *ret, struct al_err *err)
 {
     char clean[AL_URL_BYTES_MAX + 1];
-    if (al_url_clean(url, clean, sizeof clean, &ret->why) != AL_OK)
+    enum al_code code = al_url_clean(url, clean, sizeof clean, &ret->why);
+    if (code == AL_RESOURCE_EXHAUSTED)
+        return AL_FAIL(err, code, "http: out of memory");
+    if (code != AL_OK)
         return AL_OK;
     ret->id = al_arena_strndup(a, clean, strlen(clean));
     if (!ret->id)

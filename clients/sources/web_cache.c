@@ -22,22 +22,26 @@ static bool take_field(struct al_str *line, struct al_str *ret)
     return memchr(ret->p, '\0', n) == NULL;
 }
 
-static bool parse_line(struct al_str line, struct al_arena *a, struct al_web_page *ret)
+/* *ret_good: it is a line of a page. */
+static enum al_code parse_line(struct al_str line, struct al_arena *a, struct al_web_page *ret,
+                               bool *ret_good, struct al_err *err)
 {
+    *ret_good = false;
     struct al_str f[4];
     for (size_t i = 0; i < AL_ARRAY_LEN(f); i++) {
         if (!take_field(&line, &f[i]))
-            return false;
+            return AL_OK;
     }
     if (line.p || !f[0].n || !f[1].n || f[1].n > 128)
-        return false;
+        return AL_OK;
     const char **to[4] = {&ret->url, &ret->checksum, &ret->etag, &ret->last_modified};
     for (size_t i = 0; i < AL_ARRAY_LEN(f); i++) {
         *to[i] = al_arena_strndup(a, f[i].p, f[i].n);
         if (!*to[i])
-            return false;
+            return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "cache: out of memory");
     }
-    return true;
+    *ret_good = true;
+    return AL_OK;
 }
 
 static int by_url(const void *a, const void *b)
@@ -62,8 +66,9 @@ enum al_code al_web_cache_parse(struct al_web_cache *c, struct al_str text, stru
     while (text.n && c->n < lines) {
         const char *end = memchr(text.p, '\n', text.n);
         size_t n = end ? (size_t)(end - text.p) : text.n;
-        if (parse_line((struct al_str){text.p, n}, &c->arena, &c->pages[c->n]))
-            c->n++;
+        bool good = false;
+        AL_TRY(parse_line((struct al_str){text.p, n}, &c->arena, &c->pages[c->n], &good, err));
+        c->n += good;
         text = al_str_sub(text, n + 1, text.n);
     }
     if (c->n)

@@ -271,25 +271,30 @@ void al_web_curl_close(struct al_web_http *http)
 
 /* ---- URLs ---- */
 
-static bool get_part(CURLU *u, CURLUPart part, char *to, size_t n)
+/* AL_NOT_FOUND: it has no such part. */
+static enum al_code get_part(CURLU *u, CURLUPart part, char *to, size_t n)
 {
     char *text = NULL;
-    if (curl_url_get(u, part, &text, 0) != CURLUE_OK || !text)
-        return false;
+    CURLUcode rc = curl_url_get(u, part, &text, 0);
+    if (rc == CURLUE_OUT_OF_MEMORY)
+        return AL_RESOURCE_EXHAUSTED;
+    if (rc != CURLUE_OK || !text)
+        return AL_NOT_FOUND;
     size_t k = strlen(text);
     bool fits = k < n;
     if (fits)
         memcpy(to, text, k + 1);
     curl_free(text);
-    return fits;
+    return fits ? AL_OK : AL_INVALID_ARGUMENT;
 }
 
-static bool has_part(CURLU *u, CURLUPart part)
+static enum al_code has_part(CURLU *u, CURLUPart part, bool *ret)
 {
     char *text = NULL;
-    bool has = curl_url_get(u, part, &text, 0) == CURLUE_OK;
+    CURLUcode rc = curl_url_get(u, part, &text, 0);
     curl_free(text);
-    return has;
+    *ret |= rc == CURLUE_OK;
+    return rc == CURLUE_OUT_OF_MEMORY ? AL_RESOURCE_EXHAUSTED : AL_OK;
 }
 
 static void lower(char *s)
@@ -298,75 +303,97 @@ static void lower(char *s)
         *s = (char)tolower((unsigned char)*s);
 }
 
-static CURLU *parse(const char *url)
-{
-    CURLU *u = curl_url();
-    if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK)
-        return u;
-    curl_url_cleanup(u);
-    return NULL;
-}
-
-static bool take_parts(CURLU *u, struct al_url *ret)
+static enum al_code take_port(CURLU *u, bool is_https, struct al_url *ret)
 {
     char port[8];
-    if (!get_part(u, CURLUPART_SCHEME, ret->scheme, sizeof ret->scheme) ||
-        !get_part(u, CURLUPART_HOST, ret->host, sizeof ret->host - sizeof port) ||
-        !get_part(u, CURLUPART_PATH, ret->path, sizeof ret->path))
-        return false;
+    enum al_code code = get_part(u, CURLUPART_PORT, port, sizeof port);
+    if (code != AL_OK)
+        return code == AL_NOT_FOUND ? AL_OK : code;
+    size_t n = strlen(ret->host);
+    if (strcmp(port, is_https ? "443" : "80") != 0)
+        snprintf(ret->host + n, sizeof ret->host - n, ":%s", port);
+    return AL_OK;
+}
+
+static enum al_code take_query(CURLU *u, struct al_url *ret)
+{
+    char query[AL_URL_BYTES_MAX + 1];
+    enum al_code code = get_part(u, CURLUPART_QUERY, query, sizeof query);
+    if (code != AL_OK)
+        return code == AL_NOT_FOUND ? AL_OK : code;
+    size_t n = strlen(ret->path);
+    int k = snprintf(ret->path + n, sizeof ret->path - n, "?%s", query);
+    return k < 0 || (size_t)k >= sizeof ret->path - n ? AL_INVALID_ARGUMENT : AL_OK;
+}
+
+static enum al_code take_parts(CURLU *u, struct al_url *ret)
+{
+    AL_TRY(get_part(u, CURLUPART_SCHEME, ret->scheme, sizeof ret->scheme));
+    AL_TRY(get_part(u, CURLUPART_HOST, ret->host, sizeof ret->host - 8)); /* room for a port */
+    AL_TRY(get_part(u, CURLUPART_PATH, ret->path, sizeof ret->path));
     lower(ret->scheme);
     lower(ret->host);
     bool is_https = strcmp(ret->scheme, "https") == 0;
     if (!is_https && strcmp(ret->scheme, "http") != 0)
-        return false;
-    if (get_part(u, CURLUPART_PORT, port, sizeof port) &&
-        strcmp(port, is_https ? "443" : "80") != 0) {
-        size_t n = strlen(ret->host);
-        snprintf(ret->host + n, sizeof ret->host - n, ":%s", port);
-    }
-    char query[AL_URL_BYTES_MAX + 1];
-    if (get_part(u, CURLUPART_QUERY, query, sizeof query)) {
-        size_t n = strlen(ret->path);
-        int k = snprintf(ret->path + n, sizeof ret->path - n, "?%s", query);
-        if (k < 0 || (size_t)k >= sizeof ret->path - n)
-            return false;
-    }
-    return true;
+        return AL_INVALID_ARGUMENT;
+    AL_TRY(take_port(u, is_https, ret));
+    return take_query(u, ret);
 }
 
-static enum al_code bad_url(const char *url, struct al_err *err)
+/* *ret_user: there is a user or a password in it. */
+static enum al_code cut(const char *url, struct al_url *ret, bool *ret_user)
 {
+    if (strlen(url) > AL_URL_BYTES_MAX)
+        return AL_INVALID_ARGUMENT;
+    CURLU *u = curl_url();
+    if (!u)
+        return AL_RESOURCE_EXHAUSTED;
+    CURLUcode rc = curl_url_set(u, CURLUPART_URL, url, 0);
+    enum al_code code = rc == CURLUE_OK              ? AL_OK
+                        : rc == CURLUE_OUT_OF_MEMORY ? AL_RESOURCE_EXHAUSTED
+                                                     : AL_INVALID_ARGUMENT;
+    if (code == AL_OK)
+        code = has_part(u, CURLUPART_USER, ret_user);
+    if (code == AL_OK)
+        code = has_part(u, CURLUPART_PASSWORD, ret_user);
+    if (code == AL_OK)
+        code = take_parts(u, ret);
+    curl_url_cleanup(u);
+    return code;
+}
+
+static enum al_code bad_url(enum al_code code, const char *url, struct al_err *err)
+{
+    if (code == AL_RESOURCE_EXHAUSTED)
+        return AL_FAIL(err, code, "url: out of memory");
     return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_URL", "url: '%.150s': not one of http or https",
                      url);
 }
 
 enum al_code al_url_parse(const char *url, struct al_url *ret, struct al_err *err)
 {
-    CURLU *u = strlen(url) <= AL_URL_BYTES_MAX ? parse(url) : NULL;
-    if (!u)
-        return bad_url(url, err);
     struct al_url parts = {.scheme = ""};
-    bool ok = take_parts(u, &parts);
-    curl_url_cleanup(u);
-    if (!ok)
-        return bad_url(url, err);
+    bool has_user = false;
+    enum al_code code = cut(url, &parts, &has_user);
+    if (code != AL_OK)
+        return bad_url(code, url, err);
     *ret = parts;
     return AL_OK;
 }
 
 enum al_code al_url_clean(const char *url, char *buf, size_t n, struct al_err *err)
 {
-    CURLU *u = strlen(url) <= AL_URL_BYTES_MAX ? parse(url) : NULL;
-    if (!u)
-        return bad_url(url, err);
-    bool has_user = has_part(u, CURLUPART_USER) || has_part(u, CURLUPART_PASSWORD);
     struct al_url parts = {.scheme = ""};
-    bool ok = !has_user && take_parts(u, &parts);
-    curl_url_cleanup(u);
-    int k = ok ? snprintf(buf, n, "%s://%s%s", parts.scheme, parts.host, parts.path) : -1;
+    bool has_user = false;
+    enum al_code code = cut(url, &parts, &has_user);
     if (has_user)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_URL", "url: with a user or password in it");
-    return k > 0 && (size_t)k < n ? AL_OK : bad_url(url, err);
+    if (code == AL_OK && strlen(parts.scheme) + 3 + strlen(parts.host) + strlen(parts.path) >= n)
+        code = AL_INVALID_ARGUMENT;
+    if (code != AL_OK)
+        return bad_url(code, url, err);
+    snprintf(buf, n, "%s://%s%s", parts.scheme, parts.host, parts.path);
+    return AL_OK;
 }
 
 int64_t al_web_date(const char *text)

@@ -57,11 +57,11 @@ struct al_url {
     char path[AL_URL_BYTES_MAX + 1]; /* with the query; "/" when empty */
 };
 
-/* Cut a URL, http or https only. AL_INVALID_ARGUMENT (BAD_URL). */
+/* Cut a URL, http or https only. AL_INVALID_ARGUMENT (BAD_URL), AL_RESOURCE_EXHAUSTED. */
 AL_NODISCARD enum al_code al_url_parse(const char *url, struct al_url *ret, struct al_err *err);
 
 /* url without its fragment and with scheme and host in lower case, into buf. AL_INVALID_ARGUMENT
- * (BAD_URL): as above, with a user or password in it, or too long. */
+ * (BAD_URL): as above, with a user or password in it, or too long. AL_RESOURCE_EXHAUSTED. */
 AL_NODISCARD enum al_code al_url_clean(const char *url, char *buf, size_t n, struct al_err *err);
 
 /* Seconds since the epoch of an HTTP date, 0 when it is none. */

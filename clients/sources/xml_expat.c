@@ -78,12 +78,29 @@ static void XMLCALL on_doctype(void *u, const XML_Char *name, const XML_Char *sy
     stop(x, AL_FAIL_R(&x->err, AL_INVALID_ARGUMENT, "BAD_XML", "xml: document types are refused"));
 }
 
+/* Through the memory port, so that it can fail in a test. */
+static void *take(size_t n)
+{
+    return al_mem_alloc(NULL, n);
+}
+
+static void *resize(void *p, size_t n)
+{
+    return al_mem_resize(NULL, p, n);
+}
+
+static void give_back(void *p)
+{
+    al_mem_free(NULL, p);
+}
+
 enum al_code al_xml_create(const struct al_xml_events *events, struct al_xml **ret,
                            struct al_err *err)
 {
+    static const XML_Memory_Handling_Suite memory = {take, resize, give_back};
     struct al_xml *x = al_mem_zalloc(NULL, sizeof *x);
     if (x)
-        x->parser = XML_ParserCreate(NULL);
+        x->parser = XML_ParserCreate_MM(NULL, &memory, NULL);
     if (!x || !x->parser) {
         al_xml_destroy(x);
         return AL_FAIL(err, AL_RESOURCE_EXHAUSTED, "xml: out of memory");

@@ -10,6 +10,7 @@ FUZZED_THROUGH = {
     "al_html_read": "al_document_read",
     "al_markdown_read": "al_document_read",
     "al_notebook_read": "al_document_read",
+    "al_pdf_read": "al_pdf_parse",
     "al_python_read": "al_document_read",
     "al_rst_read": "al_document_read",
     "al_rpc_decode": "al_rpc_unpack",
@@ -24,6 +25,7 @@ NOT_FUZZED = {
     "al_cli_parse": "words of who runs it: tables of good and bad ones in options_test.c",
     "al_options_parse": "words of who runs it: tables of good and bad ones in options_test.c",
     "al_jobs_load": "reads rows into a running object; jobs_test.c gives it damaged ones",
+    "al_source_load": "bytes of one document, kept as they are: what comes before them, the listing, is fuzzed",
     "al_shim_load": "the index target calls it through the table of the back end",
     "al_tls_files_read": "hands the bytes to the TLS library",
 }
