@@ -164,7 +164,7 @@ static const struct al_shard_port_ops ops = {
     .destroy = f_destroy,
 };
 
-void fault_port_init(struct fault_port *f, struct al_shard_port *inner)
+void al_fault_port_init(struct fault_port *f, struct al_shard_port *inner)
 {
     *f = (struct fault_port){.port = {&ops}, .inner = inner};
 }

@@ -33,6 +33,6 @@ struct fault_port {
 };
 
 /* Pass everything on. */
-void fault_port_init(struct fault_port *f, struct al_shard_port *inner);
+void al_fault_port_init(struct fault_port *f, struct al_shard_port *inner);
 
 #endif

@@ -26,10 +26,10 @@ static void connect_site(struct site *s)
 {
     struct al_err err = {0};
     for (size_t i = 0; i < N_SHARDS; i++) {
-        fault_port_init(&s->fault[i], s->core.port[i]);
+        al_fault_port_init(&s->fault[i], s->core.port[i]);
         s->ports[i] = &s->fault[i].port;
     }
-    fault_port_init(&s->system, s->core.system);
+    al_fault_port_init(&s->system, s->core.system);
     s->system.no_deadline = true;
     s->router = (struct al_router){s->ports, N_SHARDS};
     AL_CHECK_OK(al_once_book_create(&s->system.port, &s->clock.clock, NULL, &s->book, &err), err);

@@ -31,7 +31,7 @@ static void open_site(struct site *s)
         core_put(&s->core, SPACE, id, "", text);
     }
     for (size_t i = 0; i < N_SHARDS; i++) {
-        fault_port_init(&s->fault[i], s->core.port[i]);
+        al_fault_port_init(&s->fault[i], s->core.port[i]);
         s->ports[i] = &s->fault[i].port;
     }
     s->router = (struct al_router){s->ports, N_SHARDS};
@@ -40,7 +40,7 @@ static void open_site(struct site *s)
 static void heal(struct site *s)
 {
     for (size_t i = 0; i < N_SHARDS; i++)
-        fault_port_init(&s->fault[i], s->core.port[i]);
+        al_fault_port_init(&s->fault[i], s->core.port[i]);
 }
 
 static enum al_code search(struct site *s, bool allow_partial, struct al_query_result *ret,

@@ -260,7 +260,7 @@ static void test_a_confirmation_is_done_once(void **state)
     struct al_arena *a = &s.core.arena;
     open_site(&s);
     struct fault_port system;
-    fault_port_init(&system, s.core.system);
+    al_fault_port_init(&system, s.core.system);
     struct al_once_book *book = NULL;
     AL_CHECK_OK(al_once_book_create(&system.port, al_clock_system(), NULL, &book, &err), err);
     s.ctx.once = book;

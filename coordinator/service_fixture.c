@@ -53,7 +53,7 @@ void service_open(struct service *s, const struct service_options *opt)
     core_open(&s->core, n);
     al_arena_init(&s->arena, NULL, (size_t)512 << 20);
     for (size_t i = 0; i < n; i++) {
-        fault_port_init(&s->fault[i], s->core.port[i]);
+        al_fault_port_init(&s->fault[i], s->core.port[i]);
         s->ports[i] = &s->fault[i].port;
     }
     s->router = (struct al_router){s->ports, n};

@@ -142,18 +142,23 @@ static enum al_code submit(struct al_coordinator *c, struct al_rpc_call *call, c
     return *ret ? AL_OK : al_msg_no_memory(err);
 }
 
+struct shard_list {
+    const uint32_t *shards;
+    size_t n;
+};
+
 /* "deep repair 0 3": flags, then the shards asked for; none: all. */
-static enum al_code shard_args(struct al_coordinator *c, const uint32_t *shards, size_t n,
-                               const char *flags, struct al_arena *a, struct al_str *ret,
-                               struct al_err *err)
+static enum al_code shard_args(struct al_coordinator *c, struct shard_list named, const char *flags,
+                               struct al_arena *a, struct al_str *ret, struct al_err *err)
 {
+    const uint32_t *shards = named.shards;
     struct al_buf b;
-    if (n > SHARDS_NAMED_MAX)
+    if (named.n > SHARDS_NAMED_MAX)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "TOO_MANY", "shards: at most %u",
                          SHARDS_NAMED_MAX);
     al_buf_init(&b, al_arena_mem(a), 0);
     al_buf_cstr(&b, flags);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < named.n; i++) {
         if (shards[i] >= c->opt.router->n_shards)
             return AL_FAIL_R(err, AL_NOT_FOUND, "SHARD_NOT_FOUND", "shard: %u does not exist",
                              shards[i]);
@@ -171,7 +176,8 @@ AL_UNARY(al_serve_verify_shards)
     struct al_arena *a = al_rpc_call_arena(call);
     struct al_str args;
     AL_TRY(al_require_server_admin(al_call_credential(call), err));
-    AL_TRY(shard_args(ctx, m->shards, m->n_shards, flags[m->deep + 2 * m->repair], a, &args, err));
+    AL_TRY(shard_args(ctx, (struct shard_list){m->shards, m->n_shards},
+                      flags[m->deep + 2 * m->repair], a, &args, err));
     Airlore__V1__VerifyShardsResponse *out =
         al_msg_new(a, &airlore__v1__verify_shards_response__descriptor);
     if (!out)
@@ -187,7 +193,7 @@ AL_UNARY(al_serve_compact_shards)
     struct al_arena *a = al_rpc_call_arena(call);
     struct al_str args;
     AL_TRY(al_require_server_admin(al_call_credential(call), err));
-    AL_TRY(shard_args(ctx, m->shards, m->n_shards, "", a, &args, err));
+    AL_TRY(shard_args(ctx, (struct shard_list){m->shards, m->n_shards}, "", a, &args, err));
     Airlore__V1__CompactShardsResponse *out =
         al_msg_new(a, &airlore__v1__compact_shards_response__descriptor);
     if (!out)
@@ -254,9 +260,8 @@ AL_UNARY(al_serve_verify_findings)
         if (!out->findings[out->n_findings++])
             return al_msg_no_memory(err);
     }
-    out->next_page_token = n > limit
-                               ? al_arena_printf(a, "%llu", (unsigned long long)(from + limit))
-                               : al_msg_str(a, AL_STR(""));
+    out->next_page_token = n > limit ? al_arena_printf(a, "%llu", (unsigned long long)from + limit)
+                                     : al_msg_str(a, AL_STR(""));
     *ret_reply = &out->base;
     return out->next_page_token ? AL_OK : al_msg_no_memory(err);
 }

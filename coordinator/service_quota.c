@@ -170,7 +170,7 @@ AL_UNARY(al_serve_get_quota)
     struct al_coordinator *c = ctx;
     const Airlore__V1__GetQuotaRequest *m = (const Airlore__V1__GetQuotaRequest *)req;
     struct al_arena *a = al_rpc_call_arena(call);
-    struct subject of;
+    struct subject of = {.is_team = false};
     struct al_quota q;
     uint64_t version = 0;
     AL_TRY(find_subject(c, call, m->name, &of, err));
@@ -192,7 +192,7 @@ AL_UNARY(al_serve_update_quota)
     const Airlore__V1__UpdateQuotaRequest *m = (const Airlore__V1__UpdateQuotaRequest *)req;
     struct al_arena *a = al_rpc_call_arena(call);
     const struct al_credential *cred = al_call_credential(call);
-    struct subject of;
+    struct subject of = {.is_team = false};
     struct al_quota q;
     uint64_t version = 0;
     AL_TRY(al_credential_require(cred, AL_ROLE_ADMIN, err));

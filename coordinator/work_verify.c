@@ -107,12 +107,20 @@ static bool has_line(const struct lines *l, struct al_str line)
 
 /* ---- texts embedded again ---- */
 
+struct sampling {
+    struct verify *v;
+    struct al_shard_port *shard;
+    struct lines *out;
+    struct al_arena *keep; /* of out */
+};
+
 /* Vectors of one's own come with documents of one chunk, and nothing says which these are: of one
  * chunk none is looked at. */
-static enum al_code compare_vectors(struct verify *v, struct al_shard_port *s,
-                                    const struct al_doc *head, struct al_arena *a,
-                                    struct lines *out, struct al_arena *keep, struct al_err *err)
+static enum al_code compare_vectors(const struct sampling *x, const struct al_doc *head,
+                                    struct al_arena *a, struct al_err *err)
 {
+    struct verify *v = x->v;
+    struct al_shard_port *s = x->shard;
     struct al_doc d;
     struct al_err gone = {0};
     if (s->ops->get_doc(s, head->space, head->id, true, a, &d, &gone) != AL_OK)
@@ -128,12 +136,12 @@ static enum al_code compare_vectors(struct verify *v, struct al_shard_port *s,
         if (fabsf(have[i] - d.vectors[i]) <= VECTOR_TOLERANCE)
             continue;
         const char *text = al_arena_printf(
-            keep, "document '" AL_STR_FMT "': embedding its text again gives another vector",
+            x->keep, "document '" AL_STR_FMT "': embedding its text again gives another vector",
             AL_STR_ARG(d.id));
         if (!text)
             return al_msg_no_memory(err);
         struct al_str line = al_str_c(text);
-        return add_lines(out, &line, 1, keep, err);
+        return add_lines(x->out, &line, 1, x->keep, err);
     }
     return AL_OK;
 }
@@ -188,7 +196,7 @@ static enum al_code sample(struct verify *v, struct al_shard_port *s, struct lin
         code = s->ops->list_docs(s, &q, &a, &page, err);
         for (size_t i = 0; code == AL_OK && i < page.n_docs; i++) {
             if (seen++ % step == 0)
-                code = compare_vectors(v, s, &page.docs[i], &a, out, keep, err);
+                code = compare_vectors(&(struct sampling){v, s, out, keep}, &page.docs[i], &a, err);
         }
         if (code == AL_OK && !al_work_progress(&v->part, 0.9))
             code = AL_FAIL(err, AL_CANCELLED, "verify: cancelled");
@@ -294,7 +302,7 @@ static void put_results(struct verify *v)
 {
     struct al_job_run *run = v->part.run;
     al_job_result(run, "checked", "%llu", (unsigned long long)v->total.docs_checked);
-    al_job_result(run, "findings", "%llu", (unsigned long long)(v->n_findings + v->n_unlisted));
+    al_job_result(run, "findings", "%llu", (unsigned long long)v->n_findings + v->n_unlisted);
     al_job_result(run, "documents", "%llu", (unsigned long long)v->total.docs_checked);
     al_job_result(run, "chunks", "%llu", (unsigned long long)v->total.chunks_checked);
     al_job_result(run, "log_entries", "%llu", (unsigned long long)v->total.log_checked);

@@ -135,8 +135,15 @@ static enum al_code read_exactly(struct al_disk *d, struct al_file *f, uint64_t 
     return AL_OK;
 }
 
-static enum al_code scrub_section(struct al_disk *d, struct al_file *f, uint64_t at, uint64_t bytes,
-                                  uint8_t *buf, XXH64_hash_t *ret, struct al_err *err)
+/* A file that is read through, with room for a part of it. */
+struct scrubbed {
+    struct al_disk *disk;
+    struct al_file *file;
+    uint8_t *buf; /* SCRUB_BYTES */
+};
+
+static enum al_code scrub_section(const struct scrubbed *s, uint64_t at, uint64_t bytes,
+                                  XXH64_hash_t *ret, struct al_err *err)
 {
     XXH3_state_t *state = XXH3_createState();
     if (!state)
@@ -145,9 +152,9 @@ static enum al_code scrub_section(struct al_disk *d, struct al_file *f, uint64_t
     XXH3_64bits_reset(state);
     while (code == AL_OK && bytes > 0) {
         size_t n = bytes < SCRUB_BYTES ? (size_t)bytes : SCRUB_BYTES;
-        code = read_exactly(d, f, at, buf, n, err);
+        code = read_exactly(s->disk, s->file, at, s->buf, n, err);
         if (code == AL_OK)
-            XXH3_64bits_update(state, buf, n);
+            XXH3_64bits_update(state, s->buf, n);
         at += n;
         bytes -= n;
     }
@@ -156,15 +163,16 @@ static enum al_code scrub_section(struct al_disk *d, struct al_file *f, uint64_t
     return code;
 }
 
-static enum al_code scrub(struct al_disk *d, struct al_file *f, const struct al_seg_footer *want,
-                          uint64_t size, uint8_t *buf, struct al_err *err)
+static enum al_code scrub(const struct scrubbed *s, const struct al_seg_footer *want, uint64_t size,
+                          struct al_err *err)
 {
-    AL_TRY(read_exactly(d, f, size - AL_SEG_FOOTER_BYTES, buf, AL_SEG_FOOTER_BYTES, err));
-    if (XXH3_64bits(buf, AL_SEG_FOOTER_BYTES - 8) != want->content_hash)
+    AL_TRY(read_exactly(s->disk, s->file, size - AL_SEG_FOOTER_BYTES, s->buf, AL_SEG_FOOTER_BYTES,
+                        err));
+    if (XXH3_64bits(s->buf, AL_SEG_FOOTER_BYTES - 8) != want->content_hash)
         return AL_FAIL(err, AL_DATA_LOSS, "segment: on disk its footer is another");
     for (size_t i = 0; i < AL_SECTION_COUNT; i++) {
         XXH64_hash_t hash = 0;
-        AL_TRY(scrub_section(d, f, want->sections[i].at, want->sections[i].bytes, buf, &hash, err));
+        AL_TRY(scrub_section(s, want->sections[i].at, want->sections[i].bytes, &hash, err));
         if (hash != want->sections[i].hash)
             return AL_FAIL(err, AL_DATA_LOSS, "segment: on disk the checksum of its %s differs",
                            section_names[i]);
@@ -186,7 +194,7 @@ enum al_code al_sealed_scrub(struct al_disk *d, const char *path, const struct a
     enum al_code code = d->ops->open(d, path, AL_DISK_READ, 0, &f, err);
     if (code == AL_OK) {
         struct al_err e;
-        code = scrub(d, &f, want, size, buf, err);
+        code = scrub(&(struct scrubbed){d, &f, buf}, want, size, err);
         if (d->ops->close(d, &f, &e) != AL_OK && code == AL_OK)
             code = AL_FAIL(err, AL_DATA_LOSS, "segment: its file cannot be closed");
     }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RETRY_MS_MAX (7u * 24 * 60 * 60 * 1000)
+#define RETRY_MS_MAX (7ull * 24 * 60 * 60 * 1000)
 
 const char *al_code_name(enum al_code code)
 {
@@ -47,7 +47,7 @@ enum al_code al_err_set(struct al_err *err, enum al_code code, const char *reaso
 enum al_code al_err_retry_after(struct al_err *err, uint64_t ms, enum al_code code)
 {
     if (err)
-        err->retry_after_ms = ms > RETRY_MS_MAX ? RETRY_MS_MAX : ms ? (uint32_t)ms : 1;
+        err->retry_after_ms = (uint32_t)(ms > RETRY_MS_MAX ? RETRY_MS_MAX : ms ? ms : 1);
     return code;
 }
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RETRY_MS_MAX (7u * 24 * 60 * 60 * 1000)
+#define RETRY_MS_MAX (7ull * 24 * 60 * 60 * 1000)
 
 #define AL_RPC_ASSERT_CODE(name_, number_) \
     _Static_assert((int)AL_##name_ == (int)GRPC_STATUS_##name_, "codes are those of gRPC");

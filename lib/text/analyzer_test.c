@@ -282,8 +282,8 @@ static void test_find_passes_over_nothing_wanted(void **state)
     assert_non_null(x);
     for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++)
         same_as_run(a, al_str_c(cases[i].in), x);
-    for (char first = 'a'; first <= 'z'; first++) {
-        for (char second = 'a'; second <= 'z'; second++) {
+    for (int first = 'a'; first <= 'z'; first++) {
+        for (int second = 'a'; second <= 'z'; second++) {
             char text[1024];
             size_t n = 0;
             for (size_t e = 0; e < AL_ARRAY_LEN(ends); e++)
