@@ -240,7 +240,7 @@ AL_UNARY(al_serve_verify_findings)
     uint64_t from = 0;
     uint32_t limit = 0;
     AL_TRY(get_job(c, call, m->job, a, &j, err));
-    if (m->page_token[0] && !al_str_u64(al_str_c(m->page_token), &from))
+    if (m->page_token[0] && (!al_str_u64(al_str_c(m->page_token), &from) || from > AL_FINDINGS_MAX))
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_PAGE_TOKEN",
                          "page token: not one that this server gave");
     AL_TRY(al_page_size(m->page_size, FINDINGS_DEFAULT, LIST_MAX, &limit, err));
