@@ -298,6 +298,32 @@ static void test_disk_faults_while_loading_and_sweeping(void **state)
     saved_fini(&s);
 }
 
+/* Reading every byte: a disk that fails is an error of its own, not damage. */
+static void test_disk_faults_while_scrubbing(void **state)
+{
+    (void)state;
+    struct saved s;
+    struct al_seg_footer footer;
+    struct al_err e = {0};
+    save(&s);
+    AL_CHECK_OK(al_seg_footer_decode((const uint8_t *)s.bytes.p, s.bytes.n, &footer, &e), e);
+    size_t n = 0;
+    for (bool more = true; more; n++) {
+        struct al_fault_disk fd;
+        al_fault_disk_init(&fd, NULL, n, false, EMFILE);
+        enum al_code c = al_sealed_scrub(&fd.disk, s.path, &footer, NULL, &e);
+        assert_int_equal(c, fd.fired ? AL_RESOURCE_EXHAUSTED : AL_OK);
+        more = fd.fired;
+    }
+    assert_true(n > AL_SECTION_COUNT); /* each section was read */
+    struct al_fault_mem fm;
+    al_fault_mem_init(&fm, 0, false);
+    enum al_code c = al_sealed_scrub(al_disk_system(), s.path, &footer, &fm.mem, &e);
+    assert_int_equal(c, AL_RESOURCE_EXHAUSTED);
+    assert_int_equal(fm.live, 0);
+    saved_fini(&s);
+}
+
 static void test_memory_faults_in_create_add_load(void **state)
 {
     (void)state;
@@ -421,6 +447,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_disk_faults_while_building, setup, teardown),
         cmocka_unit_test_setup_teardown(test_disk_faults_while_loading_and_sweeping, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_disk_faults_while_scrubbing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memory_faults_in_create_add_load, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memory_faults_while_adding, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memory_faults_in_build_and_swap, setup, teardown),
