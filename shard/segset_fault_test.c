@@ -324,6 +324,41 @@ static void test_disk_faults_while_scrubbing(void **state)
     saved_fini(&s);
 }
 
+/* A file that cannot be opened for now is not damaged; one that cannot be read is. */
+static void test_scrubbing_tells_the_process_from_the_disk(void **state)
+{
+    (void)state;
+    static const struct {
+        int errnum;
+        enum al_code code;
+        bool is_damaged;
+    } cases[] = {{EMFILE, AL_RESOURCE_EXHAUSTED, false}, {EIO, AL_OK, true}};
+    for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++) {
+        struct al_fault_disk fd;
+        struct al_segset_options opt = with_graph();
+        struct al_buf problems;
+        struct al_err e = {0};
+        uint64_t n = 0;
+        al_buf_init(&problems, NULL, 0);
+        al_fault_disk_init(&fd, NULL, SIZE_MAX, false, cases[i].errnum);
+        opt.disk = &fd.disk;
+        struct al_segset *g = filled(&opt);
+        fix_seal(&f, g, 0, N);
+        AL_CHECK_OK(al_segset_scrub_files(g, &problems, &n, &e), e);
+        assert_true(n == 1 && problems.n == 0 && !al_segset_is_damaged(g, N));
+        fd.count = 0;
+        fd.fail_at = 1; /* after the size: opening */
+        assert_int_equal(al_segset_scrub_files(g, &problems, &n, &e), cases[i].code);
+        assert_int_equal(problems.n > 0, cases[i].is_damaged);
+        fd.count = 0;
+        fd.fail_at = 1;
+        assert_int_equal(al_segset_is_damaged(g, N), cases[i].is_damaged);
+        fd.fail_at = SIZE_MAX;
+        al_buf_fini(&problems);
+        al_segset_destroy(g);
+    }
+}
+
 static void test_memory_faults_in_create_add_load(void **state)
 {
     (void)state;
@@ -448,6 +483,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_disk_faults_while_loading_and_sweeping, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_disk_faults_while_scrubbing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_scrubbing_tells_the_process_from_the_disk, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_memory_faults_in_create_add_load, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memory_faults_while_adding, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memory_faults_in_build_and_swap, setup, teardown),
