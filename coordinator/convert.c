@@ -37,6 +37,22 @@ char *al_msg_str(struct al_arena *a, struct al_str s)
     return al_arena_strndup(a, s.p ? s.p : "", s.n);
 }
 
+char *al_msg_words(struct al_arena *a, struct al_str s)
+{
+    char *out = al_msg_str(a, s);
+    for (size_t cut = 0; out && cut < 4 && cut <= s.n; cut++) {
+        if (al_str_is_utf8(al_str_sub(s, 0, s.n - cut))) {
+            out[s.n - cut] = '\0';
+            return out;
+        }
+    }
+    for (size_t i = 0; out && i < s.n; i++) {
+        if ((uint8_t)out[i] >= 0x80)
+            out[i] = '?';
+    }
+    return out;
+}
+
 Google__Protobuf__Timestamp *al_msg_time(struct al_arena *a, uint64_t ms)
 {
     Google__Protobuf__Timestamp *t = al_msg_new(a, &google__protobuf__timestamp__descriptor);
@@ -54,7 +70,7 @@ Airlore__V1__Error *al_msg_error(struct al_arena *a, const struct al_err *e)
         return NULL;
     m->code = (int32_t)e->code;
     m->reason = al_msg_str(a, al_str_c(e->reason));
-    m->message = al_msg_str(a, al_str_c(e->msg));
+    m->message = al_msg_words(a, al_str_c(e->msg));
     return m->reason && m->message ? m : NULL;
 }
 

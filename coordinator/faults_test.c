@@ -4,6 +4,7 @@
 #include "airlore/coordinator.h"
 #include "airlore/testing.h"
 #include "core_fixture.h"
+#include "findings.h"
 #include "key_text.h"
 #include "page.h"
 #include "ratelimit.h"
@@ -59,6 +60,61 @@ static void test_key_rows(void **state)
     al_key_encode(&k, &b);
     each_allocation(round_key, &b);
     al_buf_fini(&b);
+}
+
+static enum al_code round_deployment(void *u, struct al_mem *m, bool *ret_made)
+{
+    struct al_arena a;
+    struct al_deployment d = {.space = 77};
+    struct al_deployment_details x = {.n_labels = 77};
+    al_arena_init(&a, m, ARENA_MAX);
+    enum al_code code = al_deployment_decode(al_buf_view(u), &a, &d, &x, NULL);
+    *ret_made = d.space != 77;
+    assert_true(*ret_made == (x.n_labels != 77));
+    al_arena_fini(&a);
+    return code;
+}
+
+static void test_deployment_rows(void **state)
+{
+    (void)state;
+    struct al_kv labels[] = {{AL_STR("region"), AL_STR("north")}, {AL_STR("tier"), AL_STR("1")}};
+    const struct al_deployment d = {.team = "red", .name = "a", .space = 5};
+    const struct al_deployment_details x = {
+        .airflow_url = AL_STR("http://127.0.0.1:8080"), .labels = labels, .n_labels = 2};
+    struct al_buf b;
+    al_buf_init(&b, NULL, 1u << 16);
+    al_deployment_encode(&d, &x, &b);
+    each_allocation(round_deployment, &b);
+    al_buf_fini(&b);
+}
+
+static enum al_code round_findings(void *u, struct al_mem *m, bool *ret_made)
+{
+    struct al_arena a;
+    struct al_finding *list = NULL;
+    size_t n = 77;
+    al_arena_init(&a, m, ARENA_MAX);
+    enum al_code code = al_findings_read(u, AL_STR("job"), 1, 10, &a, &list, &n, NULL);
+    *ret_made = list != NULL;
+    assert_int_equal(n, list ? 2 : 77);
+    al_arena_fini(&a);
+    return code;
+}
+
+static void test_findings(void **state)
+{
+    (void)state;
+    struct core c;
+    struct al_err err;
+    core_open(&c, 1);
+    struct al_coordinator site = {.opt = {.system = c.system, .clock = al_clock_system()}};
+    const struct al_finding f[3] = {{.shard = 0, .message = AL_STR("one")},
+                                    {.shard = 1, .message = AL_STR("two")},
+                                    {.shard = 2, .message = AL_STR("three")}};
+    AL_CHECK_OK(al_findings_write(&site, "job", 0, f, 3, &err), err);
+    each_allocation(round_findings, &site);
+    core_close(&c);
 }
 
 static enum al_code round_token(void *u, struct al_mem *m, bool *ret_made)
@@ -132,6 +188,38 @@ static void test_ratelimit(void **state)
 {
     (void)state;
     each_allocation(round_ratelimit, NULL);
+}
+
+static enum al_code round_once_book(void *u, struct al_mem *m, bool *ret_made)
+{
+    struct core *c = u;
+    struct al_once_book *w = NULL;
+    enum al_code code = al_once_book_create(c->system, al_clock_system(), m, &w, NULL);
+    *ret_made = w != NULL;
+    al_once_book_destroy(w);
+    return code;
+}
+
+static enum al_code round_storage_quota(void *u, struct al_mem *m, bool *ret_made)
+{
+    struct core *c = u;
+    struct al_storage_quota_options opt = {
+        .directory = c->directory, .router = &c->router, .mem = m};
+    struct al_storage_quota *q = NULL;
+    enum al_code code = al_storage_quota_create(&opt, &q, NULL);
+    *ret_made = q != NULL;
+    al_storage_quota_destroy(q);
+    return code;
+}
+
+static void test_books(void **state)
+{
+    (void)state;
+    struct core c;
+    core_open(&c, 1);
+    each_allocation(round_once_book, &c);
+    each_allocation(round_storage_quota, &c);
+    core_close(&c);
 }
 
 static enum al_code round_directory(void *u, struct al_mem *m, bool *ret_made)
@@ -424,10 +512,17 @@ static void test_directory_on_a_failing_shard(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_key_rows),    cmocka_unit_test(test_tokens),
-        cmocka_unit_test(test_page_tokens), cmocka_unit_test(test_ratelimit),
-        cmocka_unit_test(test_directory),   cmocka_unit_test(test_coordinator),
-        cmocka_unit_test(test_documents),   cmocka_unit_test(test_directory_on_a_failing_shard),
+        cmocka_unit_test(test_key_rows),
+        cmocka_unit_test(test_deployment_rows),
+        cmocka_unit_test(test_findings),
+        cmocka_unit_test(test_books),
+        cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_page_tokens),
+        cmocka_unit_test(test_ratelimit),
+        cmocka_unit_test(test_directory),
+        cmocka_unit_test(test_coordinator),
+        cmocka_unit_test(test_documents),
+        cmocka_unit_test(test_directory_on_a_failing_shard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

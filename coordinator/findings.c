@@ -137,6 +137,11 @@ enum al_code al_findings_read(struct al_coordinator *c, struct al_str job, uint6
     struct al_row *rows = NULL;
     size_t n = 0;
     char after[KEY_BYTES];
+    if (from > AL_FINDINGS_MAX || job.n > AL_JOB_ID_BYTES_MAX) { /* no such key, nor room for it */
+        *ret = NULL;
+        *ret_n = 0;
+        return AL_OK;
+    }
     const char *id = al_arena_strndup(a, job.p, job.n);
     const char *prefix = id ? al_arena_printf(a, "%s/", id) : NULL;
     if (!prefix)

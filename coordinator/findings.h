@@ -27,7 +27,8 @@ AL_NODISCARD enum al_code al_findings_write(struct al_coordinator *c, const char
                                             uint64_t first, const struct al_finding *f, size_t n,
                                             struct al_err *err);
 
-/* Findings from number `from` on, at most limit; in the arena. */
+/* Findings from number `from` on, at most limit; in the arena. None beyond AL_FINDINGS_MAX, and
+ * none of a name that is too long for a job. */
 AL_NODISCARD enum al_code al_findings_read(struct al_coordinator *c, struct al_str job,
                                            uint64_t from, uint32_t limit, struct al_arena *a,
                                            struct al_finding **ret, size_t *ret_n,

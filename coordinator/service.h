@@ -107,6 +107,9 @@ enum al_code al_msg_no_memory(struct al_err *err);
 
 /* A C string of a view; "" never NULL but when out of memory. */
 char *al_msg_str(struct al_arena *a, struct al_str s) AL_NODISCARD;
+/* The same for words that were cut to a size, maybe within a character: the wire's texts are UTF-8,
+ * and a client refuses the whole message otherwise. What cannot be saved becomes '?'. */
+char *al_msg_words(struct al_arena *a, struct al_str s) AL_NODISCARD;
 
 /* Wire parts of stored things; each NULL when out of memory. */
 Google__Protobuf__Timestamp *al_msg_time(struct al_arena *a, uint64_t ms) AL_NODISCARD;

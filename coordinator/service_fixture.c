@@ -108,22 +108,50 @@ static struct al_rpc_header bearer(struct service *s, const char *key)
     return (struct al_rpc_header){.key = "authorization", .value = value};
 }
 
-enum al_code service_call(struct service *s, const char *key, const char *method,
-                          const ProtobufCMessage *req, void *ret)
+static enum al_code unary(struct service *s, const char *key, struct al_rpc_request *r, void *ret)
 {
     struct al_rpc_header header = bearer(s, key);
     ProtobufCMessage *reply = NULL;
-    struct al_rpc_request r = {.service = &airlore__v1__knowledge_service__descriptor,
-                               .method = method,
-                               .message = req,
-                               .timeout_ms = 30000,
-                               .headers = &header,
-                               .n_headers = 1};
+    r->timeout_ms = 30000;
+    r->headers = &header;
+    r->n_headers = 1;
     s->err = (struct al_err){0};
-    enum al_code code = al_rpc_unary(s->channel, &r, &s->arena, &reply, &s->err);
+    enum al_code code = al_rpc_unary(s->channel, r, &s->arena, &reply, &s->err);
     void *out = code == AL_OK ? reply : NULL;
     memcpy(ret, &out, sizeof out);
     return code;
+}
+
+enum al_code service_call(struct service *s, const char *key, const char *method,
+                          const ProtobufCMessage *req, void *ret)
+{
+    struct al_rpc_request r = {
+        .service = &airlore__v1__knowledge_service__descriptor, .method = method, .message = req};
+    return unary(s, key, &r, ret);
+}
+
+enum al_code service_admin(struct service *s, const char *key, const char *method,
+                           const ProtobufCMessage *req, void *ret)
+{
+    struct al_rpc_request r = {
+        .service = &airlore__v1__admin_service__descriptor, .method = method, .message = req};
+    return unary(s, key, &r, ret);
+}
+
+struct al_rpc_stream *service_admin_stream(struct service *s, const char *key, const char *method,
+                                           const ProtobufCMessage *req)
+{
+    struct al_rpc_header header = bearer(s, key);
+    struct al_rpc_request r = {.service = &airlore__v1__admin_service__descriptor,
+                               .method = method,
+                               .timeout_ms = 30000,
+                               .headers = &header,
+                               .n_headers = 1};
+    struct al_rpc_stream *stream = NULL;
+    AL_CHECK_OK(al_rpc_stream_open(s->channel, &r, &stream, &s->err), s->err);
+    AL_CHECK_OK(al_rpc_stream_write(stream, req, &s->err), s->err);
+    AL_CHECK_OK(al_rpc_stream_writes_done(stream, &s->err), s->err);
+    return stream;
 }
 
 static Airlore__V1__IngestResponse *read_one(struct service *s, struct al_rpc_stream *stream)

@@ -41,6 +41,14 @@ void service_close(struct service *s);
 const char *service_key(struct service *s, const char *team, const char *deployment,
                         enum al_role role, const char *readable);
 
+/* A unary call of the admin service; as service_call. */
+enum al_code service_admin(struct service *s, const char *key, const char *method,
+                           const ProtobufCMessage *req, void *ret);
+
+/* Open a stream of the admin service and send its one message; fails the test on any error. */
+struct al_rpc_stream *service_admin_stream(struct service *s, const char *key, const char *method,
+                                           const ProtobufCMessage *req);
+
 /* A unary call of the knowledge service; gives its code, the reply through ret (NULL on error) and
  * s->err. */
 enum al_code service_call(struct service *s, const char *key, const char *method,

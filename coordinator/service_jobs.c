@@ -51,7 +51,7 @@ static bool fill_error(struct al_arena *a, const struct al_job *j, Airlore__V1__
         return false;
     m->error->code = j->error_code;
     m->error->reason = al_msg_str(a, reason);
-    m->error->message = al_msg_str(a, text);
+    m->error->message = al_msg_words(a, text);
     return m->error->reason && m->error->message;
 }
 
@@ -75,7 +75,7 @@ static Airlore__V1__Job *msg_job(struct al_coordinator *c, struct al_arena *a,
     p->done = (uint64_t)(j->done * 1000 + 0.5);
     p->total = 1000;
     p->unit = al_msg_str(a, AL_STR("permille"));
-    p->message = al_msg_str(a, j->message);
+    p->message = al_msg_words(a, j->message);
     m->progress = p;
     m->name = al_arena_printf(a, "jobs/" AL_STR_FMT, AL_STR_ARG(j->id));
     m->type = al_msg_str(a, j->type);
@@ -228,7 +228,7 @@ static Airlore__V1__VerifyFinding *msg_finding(struct al_coordinator *c, struct 
     m->node = al_arena_printf(a, "nodes/%s", c->opt.server_name);
     m->what = al_msg_str(a, f->what);
     m->reason = al_msg_str(a, AL_STR("DATA_CORRUPT"));
-    m->message = al_msg_str(a, f->message);
+    m->message = al_msg_words(a, f->message);
     m->item_id = al_msg_str(a, f->item_id);
     m->repaired = f->is_repaired;
     return m->node && m->what && m->reason && m->message && m->item_id ? m : NULL;
@@ -246,7 +246,7 @@ AL_UNARY(al_serve_verify_findings)
     uint64_t from = 0;
     uint32_t limit = 0;
     AL_TRY(get_job(c, call, m->job, a, &j, err));
-    if (m->page_token[0] && !al_str_u64(al_str_c(m->page_token), &from))
+    if (m->page_token[0] && (!al_str_u64(al_str_c(m->page_token), &from) || from > AL_FINDINGS_MAX))
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_PAGE_TOKEN",
                          "page token: not one that this server gave");
     AL_TRY(al_page_size(m->page_size, FINDINGS_DEFAULT, LIST_MAX, &limit, err));
@@ -370,7 +370,7 @@ static enum al_code send_job(struct al_coordinator *c, struct al_rpc_call *call,
         if (!out.job || !out.log_lines)
             return al_msg_no_memory(err);
         for (; *sent < end && out.n_log_lines < WATCH_LINES; ++*sent) {
-            out.log_lines[out.n_log_lines] = al_msg_str(a, j->log[*sent - j->log_first]);
+            out.log_lines[out.n_log_lines] = al_msg_words(a, j->log[*sent - j->log_first]);
             if (!out.log_lines[out.n_log_lines++])
                 return al_msg_no_memory(err);
         }

@@ -5,6 +5,7 @@
 
 #include "airlore/coord_mem.h"
 #include "core_fixture.h"
+#include "findings.h"
 #include "service.h"
 
 #define EMBEDDER_ID_AT 64u /* in the header of a table; tools/embedding/README.md */
@@ -151,9 +152,46 @@ static void test_compaction_drops_what_is_dead_and_verify_agrees(void **state)
     core_close(&s.core);
 }
 
+/* The number comes from a page token, the name from a request: neither need be one that was ever
+ * given. */
+static void test_findings_that_cannot_be_are_none(void **state)
+{
+    (void)state;
+    static const uint64_t numbers[] = {3, AL_FINDINGS_MAX, AL_FINDINGS_MAX + 1, 1000000000000ull,
+                                       UINT64_MAX};
+    struct core core;
+    struct al_err err = {0};
+    struct al_finding *list = NULL;
+    char longest[AL_JOB_ID_BYTES_MAX + 1];
+    char longer[4 * AL_JOB_ID_BYTES_MAX];
+    core_open(&core, 1);
+    struct al_coordinator c = {.opt = {.system = core.system, .clock = al_clock_system()}};
+    memset(longest, 'j', sizeof longest);
+    longest[AL_JOB_ID_BYTES_MAX] = '\0';
+    memset(longer, 'j', sizeof longer);
+    const struct al_finding f[3] = {{.message = AL_STR("one")}, {.message = AL_STR("two")}, {0}};
+    AL_CHECK_OK(al_findings_write(&c, longest, 0, f, 3, &err), err);
+    for (size_t i = 0; i < AL_ARRAY_LEN(numbers); i++) {
+        size_t n = 77;
+        AL_CHECK_OK(
+            al_findings_read(&c, al_str_c(longest), numbers[i], 10, &core.arena, &list, &n, &err),
+            err);
+        assert_int_equal(n, 0);
+    }
+    size_t n = 77;
+    AL_CHECK_OK(al_findings_read(&c, al_str_c(longest), 1, 10, &core.arena, &list, &n, &err), err);
+    assert_true(n == 2 && al_str_is(list[0].message, "two"));
+    AL_CHECK_OK(al_findings_read(&c, (struct al_str){longer, sizeof longer}, 1, 10, &core.arena,
+                                 &list, &n, &err),
+                err);
+    assert_int_equal(n, 0);
+    core_close(&core);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_findings_that_cannot_be_are_none),
         cmocka_unit_test(test_reembedding_brings_documents_into_the_new_space),
         cmocka_unit_test(test_compaction_drops_what_is_dead_and_verify_agrees),
     };

@@ -195,8 +195,8 @@ enum al_code al_sealed_scrub(struct al_disk *d, const char *path, const struct a
     if (code == AL_OK) {
         struct al_err e;
         code = scrub(&(struct scrubbed){d, &f, buf}, want, size, err);
-        if (d->ops->close(d, &f, &e) != AL_OK && code == AL_OK)
-            code = AL_FAIL(err, AL_DATA_LOSS, "segment: its file cannot be closed");
+        enum al_code closed = d->ops->close(d, &f, code == AL_OK ? err : &e);
+        code = code == AL_OK ? closed : code;
     }
     al_mem_free(mem, buf);
     return code;

@@ -173,7 +173,8 @@ AL_NODISCARD enum al_code al_segset_verify_files(struct al_segset *g, struct al_
                                                  uint64_t *ret_checked, struct al_err *err);
 
 /* The same for the bytes on the disk, read anew through the port; and whether the segment that ends
- * at this log index is damaged in either way. */
+ * at this log index is damaged in either way. AL_RESOURCE_EXHAUSTED is no damage: too little
+ * memory, too many open files. */
 AL_NODISCARD enum al_code al_segset_scrub_files(struct al_segset *g, struct al_buf *ret_problems,
                                                 uint64_t *ret_checked, struct al_err *err);
 bool al_segset_is_damaged(struct al_segset *g, uint64_t last);

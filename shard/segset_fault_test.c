@@ -298,6 +298,67 @@ static void test_disk_faults_while_loading_and_sweeping(void **state)
     saved_fini(&s);
 }
 
+/* Reading every byte: a disk that fails is an error of its own, not damage. */
+static void test_disk_faults_while_scrubbing(void **state)
+{
+    (void)state;
+    struct saved s;
+    struct al_seg_footer footer;
+    struct al_err e = {0};
+    save(&s);
+    AL_CHECK_OK(al_seg_footer_decode((const uint8_t *)s.bytes.p, s.bytes.n, &footer, &e), e);
+    size_t n = 0;
+    for (bool more = true; more; n++) {
+        struct al_fault_disk fd;
+        al_fault_disk_init(&fd, NULL, n, false, EMFILE);
+        enum al_code c = al_sealed_scrub(&fd.disk, s.path, &footer, NULL, &e);
+        assert_int_equal(c, fd.fired ? AL_RESOURCE_EXHAUSTED : AL_OK);
+        more = fd.fired;
+    }
+    assert_true(n > AL_SECTION_COUNT); /* each section was read */
+    struct al_fault_mem fm;
+    al_fault_mem_init(&fm, 0, false);
+    enum al_code c = al_sealed_scrub(al_disk_system(), s.path, &footer, &fm.mem, &e);
+    assert_int_equal(c, AL_RESOURCE_EXHAUSTED);
+    assert_int_equal(fm.live, 0);
+    saved_fini(&s);
+}
+
+/* A file that cannot be opened for now is not damaged; one that cannot be read is. */
+static void test_scrubbing_tells_the_process_from_the_disk(void **state)
+{
+    (void)state;
+    static const struct {
+        int errnum;
+        enum al_code code;
+        bool is_damaged;
+    } cases[] = {{EMFILE, AL_RESOURCE_EXHAUSTED, false}, {EIO, AL_OK, true}};
+    for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++) {
+        struct al_fault_disk fd;
+        struct al_segset_options opt = with_graph();
+        struct al_buf problems;
+        struct al_err e = {0};
+        uint64_t n = 0;
+        al_buf_init(&problems, NULL, 0);
+        al_fault_disk_init(&fd, NULL, SIZE_MAX, false, cases[i].errnum);
+        opt.disk = &fd.disk;
+        struct al_segset *g = filled(&opt);
+        fix_seal(&f, g, 0, N);
+        AL_CHECK_OK(al_segset_scrub_files(g, &problems, &n, &e), e);
+        assert_true(n == 1 && problems.n == 0 && !al_segset_is_damaged(g, N));
+        fd.count = 0;
+        fd.fail_at = 1; /* after the size: opening */
+        assert_int_equal(al_segset_scrub_files(g, &problems, &n, &e), cases[i].code);
+        assert_int_equal(problems.n > 0, cases[i].is_damaged);
+        fd.count = 0;
+        fd.fail_at = 1;
+        assert_int_equal(al_segset_is_damaged(g, N), cases[i].is_damaged);
+        fd.fail_at = SIZE_MAX;
+        al_buf_fini(&problems);
+        al_segset_destroy(g);
+    }
+}
+
 static void test_memory_faults_in_create_add_load(void **state)
 {
     (void)state;
@@ -420,6 +481,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_newer_format_is_refused_by_name, setup, teardown),
         cmocka_unit_test_setup_teardown(test_disk_faults_while_building, setup, teardown),
         cmocka_unit_test_setup_teardown(test_disk_faults_while_loading_and_sweeping, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_disk_faults_while_scrubbing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_scrubbing_tells_the_process_from_the_disk, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_memory_faults_in_create_add_load, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memory_faults_while_adding, setup, teardown),

@@ -352,18 +352,31 @@ static enum al_code scrub_file(struct al_segset *g, const struct al_sealed *s, s
     return al_sealed_scrub(g->disk, path, &s->footer, g->mem, err);
 }
 
+/* Too little memory or too many open files say nothing about a file. */
+static bool is_about_file(enum al_code scrubbed)
+{
+    return scrubbed != AL_OK && scrubbed != AL_RESOURCE_EXHAUSTED;
+}
+
 enum al_code al_segset_scrub_files(struct al_segset *g, struct al_buf *ret_problems,
                                    uint64_t *ret_checked, struct al_err *err)
 {
     struct al_view *v = al_view_ref(g);
-    for (size_t i = 0; i < v->n_sealed; i++) {
+    enum al_code end = AL_OK;
+    for (size_t i = 0; end == AL_OK && i < v->n_sealed; i++) {
         struct al_err e = {0};
-        if (scrub_file(g, v->sealed[i], &e) != AL_OK)
+        enum al_code code = scrub_file(g, v->sealed[i], &e);
+        if (is_about_file(code)) {
             al_buf_printf(ret_problems, "file '%s': %s\n", v->sealed[i]->name, e.msg);
+        } else if (code != AL_OK) {
+            end = code;
+            if (err)
+                *err = e;
+        }
     }
     *ret_checked = v->n_sealed;
     al_view_unref(v);
-    return al_buf_status(ret_problems, err);
+    return end == AL_OK ? al_buf_status(ret_problems, err) : end;
 }
 
 bool al_segset_is_damaged(struct al_segset *g, uint64_t last)
@@ -372,7 +385,7 @@ bool al_segset_is_damaged(struct al_segset *g, uint64_t last)
     bool is = false;
     for (size_t i = 0; i < v->n_sealed; i++) {
         if (v->sealed[i]->footer.last == last)
-            is = scrub_file(g, v->sealed[i], NULL) != AL_OK ||
+            is = is_about_file(scrub_file(g, v->sealed[i], NULL)) ||
                  verify_file(g, v->sealed[i], NULL) != AL_OK;
     }
     al_view_unref(v);

@@ -7,6 +7,7 @@
 
 #include "airlore/metrics.h"
 #include "etcd_fixture.h"
+#include "etcd_wire.h"
 
 #define GOOD \
     "{\"header\":{\"revision\":\"9\"},\"succeeded\":true,\"responses\":[{\"response_put\":{}}]}"
@@ -557,6 +558,61 @@ static void test_memory_faults(void **state)
     rig_fini(&r);
 }
 
+static bool take_all(void *u, const char *p, size_t n)
+{
+    (void)u;
+    (void)p;
+    return n > 0;
+}
+
+static void note_end(void *u, const struct al_wire_result *r)
+{
+    *(struct al_wire_result *)u = *r;
+}
+
+/* The wire alone: made, and one exchange with a token; each allocation that is ours. */
+static void test_memory_faults_of_the_wire(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_init(&r, 1);
+    always(r.proxies[0], TXN, 200, GOOD);
+    char url[160];
+    snprintf(url, sizeof url, "%s" TXN, r.urls);
+    size_t n = 0;
+    for (bool fired = true; fired; n++) {
+        struct al_fault_mem fm;
+        struct al_wire *w = NULL;
+        struct al_wire_exchange *x = NULL;
+        struct al_wire_result result = {0};
+        al_fault_mem_init(&fm, n, false);
+        struct al_wire_options o = {
+            .connect_timeout_ms = PATIENCE_MS, .connections_max = 4, .mem = &fm.mem};
+        struct al_wire_request q = {.url = url,
+                                    .body = AL_STR("{}"),
+                                    .token = "token",
+                                    .timeout_ms = PATIENCE_MS,
+                                    .on_data = take_all,
+                                    .on_end = note_end,
+                                    .u = &result};
+        enum al_code code = al_wire_curl_create(&o, &w, NULL);
+        assert_true((w != NULL) == (code == AL_OK));
+        if (w)
+            code = w->ops->start(w, &q, &x, NULL);
+        assert_true((x != NULL) == (code == AL_OK));
+        assert_int_equal(code, fm.fired ? AL_RESOURCE_EXHAUSTED : AL_OK);
+        while (x && !result.end)
+            w->ops->run(w, 100);
+        assert_int_equal(result.end, x ? AL_WIRE_ANSWERED : 0);
+        if (w)
+            w->ops->destroy(w);
+        assert_int_equal(fm.live, 0);
+        fired = fm.fired;
+    }
+    assert_true(n > 3); /* the client, an exchange, a header */
+    rig_fini(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -570,6 +626,7 @@ int main(void)
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_memory_faults),
+        cmocka_unit_test(test_memory_faults_of_the_wire),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,8 +15,9 @@
 #define CALLS_MAX 64u
 #define MODEL_BYTES_MAX 200u
 #define DAY_MS 86400000ull
-#define ERROR_BYTES_MAX 160u /* of the endpoint's words in a message */
-#define ALERT_SHARE 0.8      /* of the budget: a line in the log, once a day */
+#define CALL_TOKENS_MAX (1ull << 32) /* what one call can have used; else sums could wrap */
+#define ERROR_BYTES_MAX 160u         /* of the endpoint's words in a message */
+#define ALERT_SHARE 0.8              /* of the budget: a line in the log, once a day */
 
 /* So much a minute, refilled steadily. */
 struct bucket {
@@ -375,6 +376,8 @@ enum al_code al_llm_post(struct al_llm *l, const struct al_llm_call *call, struc
 
 double al_llm_count(struct al_llm *l, uint64_t tokens_in, uint64_t tokens_out)
 {
+    tokens_in = tokens_in < CALL_TOKENS_MAX ? tokens_in : CALL_TOKENS_MAX;
+    tokens_out = tokens_out < CALL_TOKENS_MAX ? tokens_out : CALL_TOKENS_MAX;
     double cost =
         ((double)tokens_in * l->opt.price_in + (double)tokens_out * l->opt.price_out) / 1e6;
     al_metric_add(l->m_tokens_in, tokens_in);

@@ -104,7 +104,7 @@ static enum al_code take_vector(const struct embedding *x, const json_t *v, size
         if (!json_is_number(number) || !isfinite((float)c))
             return bad_answer(err, "a component is no number");
         vec[i] = (float)c;
-        squares += c * c;
+        squares += (double)vec[i] * (double)vec[i]; /* of what it is as a float: maybe 0 */
     }
     x->has[to] = squares > 0 && isfinite(squares);
     double factor = x->has[to] ? 1.0 / sqrt(squares) : 0.0;

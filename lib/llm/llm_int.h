@@ -27,7 +27,7 @@ struct al_llm_call {
 AL_NODISCARD enum al_code al_llm_post(struct al_llm *l, const struct al_llm_call *call,
                                       struct al_arena *a, struct al_str *ret, struct al_err *err);
 
-/* Count what a call has used; gives its cost. */
+/* Count what a call has used, at most 2^32 each way whatever the answer says; gives its cost. */
 double al_llm_count(struct al_llm *l, uint64_t tokens_in, uint64_t tokens_out);
 
 /* About how many tokens a text has: a quarter of its bytes, rounded up. */

@@ -173,6 +173,37 @@ static void test_embed_cuts(void **state)
     finish(&e);
 }
 
+/* Numbers that are nothing as floats, or next to nothing, are no vector that points nowhere. */
+static void test_embed_of_tiny_numbers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        bool has;
+    } cases[] = {
+        {"{\"data\":[{\"embedding\":[1e-60,1e-60,0]}]}", false},
+        {"{\"data\":[{\"embedding\":[0,0.0,-0]}]}", false},
+        {"{\"data\":[{\"embedding\":[2e-45,1e-44,0]}]}", true},
+        {"{\"data\":[{\"embedding\":[1e-30,1e-60,-1e-30]}]}", true},
+        {"{\"data\":[{\"embedding\":[3e38,-3e38,3e38]}]}", true},
+    };
+    for (size_t i = 0; i < AL_ARRAY_LEN(cases); i++) {
+        struct endpoint e;
+        struct al_str text = AL_STR("some text");
+        float vecs[3];
+        bool has[1];
+        double squares = 0;
+        start(&e, NULL);
+        e.body = cases[i].body;
+        AL_CHECK_OK(embed(&e, &text, 1, vecs, has), e.err);
+        for (size_t k = 0; k < 3; k++)
+            squares += (double)vecs[k] * (double)vecs[k];
+        AL_CHECK(cases[i].body, has[0] == cases[i].has);
+        AL_CHECK(cases[i].body, has[0] ? fabs(squares - 1) < 1e-6 : squares <= 0);
+        finish(&e);
+    }
+}
+
 static void test_embed_bad_answers(void **state)
 {
     (void)state;
@@ -480,16 +511,42 @@ static void test_arena_limits(void **state)
     }
 }
 
+/* An answer that says it used 2^64 tokens spends the budget; it does not wrap it. */
+static void test_budget_is_not_given_back(void **state)
+{
+    (void)state;
+    struct endpoint e;
+    struct heard h = {.n = 0};
+    struct al_str text = AL_STR("some text");
+    struct al_llm_answer answer = {0};
+    struct al_llm_usage usage;
+    float vecs[3];
+    bool has[1];
+    start(&e, NULL);
+    AL_CHECK_OK(embed(&e, &text, 1, vecs, has), e.err); /* 10 tokens */
+    e.body = "data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n"
+             "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9223372036854775807,"
+             "\"completion_tokens\":9223372036854775807}}\n"
+             "data: [DONE]\n";
+    AL_CHECK_OK(ask(&e, &h, &answer), e.err);
+    al_llm_get_usage(e.llm, &usage);
+    assert_true(usage.tokens_today > 1u << 30);
+    assert_true(usage.tokens_today == usage.tokens_in + usage.tokens_out);
+    finish(&e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_embed),
         cmocka_unit_test(test_embed_cuts),
+        cmocka_unit_test(test_embed_of_tiny_numbers),
         cmocka_unit_test(test_embed_bad_answers),
         cmocka_unit_test(test_bad_texts_and_options),
         cmocka_unit_test(test_statuses),
         cmocka_unit_test(test_rate),
         cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_budget_is_not_given_back),
         cmocka_unit_test(test_chat),
         cmocka_unit_test(test_stream),
         cmocka_unit_test(test_stream_ends),

@@ -18,6 +18,7 @@ FUZZED_THROUGH = {
     "al_rpc_stream_read": "al_rpc_unpack",
     "al_rpc_stream_on_read": "al_rpc_unpack",
     "al_sealed_load": "al_segset_load",
+    "al_hnsw_read": "al_index_named",
 }
 NOT_FUZZED = {
     "al_bench_queries_read": "the benchmark's own file",
