@@ -92,12 +92,12 @@ static void test_deployment_rows(void **state)
 static enum al_code round_findings(void *u, struct al_mem *m, bool *ret_made)
 {
     struct al_arena a;
-    struct al_finding *list = NULL;
-    size_t n = 77;
+    struct al_findings found = {.list = NULL, .n = 77};
+    const struct al_findings_query q = {.job = AL_STR("job"), .from = 1, .limit = 10};
     al_arena_init(&a, m, ARENA_MAX);
-    enum al_code code = al_findings_read(u, AL_STR("job"), 1, 10, &a, &list, &n, NULL);
-    *ret_made = list != NULL;
-    assert_int_equal(n, list ? 2 : 77);
+    enum al_code code = al_findings_read(u, &q, &a, &found, NULL);
+    *ret_made = found.list != NULL;
+    assert_int_equal(found.n, found.list ? 2 : 77);
     al_arena_fini(&a);
     return code;
 }

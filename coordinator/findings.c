@@ -92,9 +92,10 @@ static enum al_code decode(struct al_str v, struct al_finding *ret, struct al_er
 
 /* One write of at most ROWS_A_WRITE rows. */
 static enum al_code write_some(struct al_coordinator *c, const char *job, uint64_t first,
-                               const struct al_finding *f, size_t n, struct al_arena *a,
-                               struct al_err *err)
+                               struct al_findings part, struct al_arena *a, struct al_err *err)
 {
+    const struct al_finding *f = part.list;
+    size_t n = part.n;
     struct al_op *ops = al_arena_array(a, n, sizeof *ops);
     char(*keys)[KEY_BYTES] = al_arena_array(a, n, sizeof *keys);
     if (!ops || !keys)
@@ -124,38 +125,36 @@ enum al_code al_findings_write(struct al_coordinator *c, const char *job, uint64
     for (size_t at = 0; code == AL_OK && at < n; at += ROWS_A_WRITE) {
         size_t part = n - at < ROWS_A_WRITE ? n - at : ROWS_A_WRITE;
         al_arena_init(&a, c->opt.mem, ARENA_LIMIT);
-        code = write_some(c, job, first + at, f + at, part, &a, err);
+        struct al_findings some = {f + at, part};
+        code = write_some(c, job, first + at, some, &a, err);
         al_arena_fini(&a);
     }
     return code;
 }
 
-enum al_code al_findings_read(struct al_coordinator *c, struct al_str job, uint64_t from,
-                              uint32_t limit, struct al_arena *a, struct al_finding **ret,
-                              size_t *ret_n, struct al_err *err)
+enum al_code al_findings_read(struct al_coordinator *c, const struct al_findings_query *q,
+                              struct al_arena *a, struct al_findings *ret, struct al_err *err)
 {
     struct al_row *rows = NULL;
     size_t n = 0;
     char after[KEY_BYTES];
-    if (from > AL_FINDINGS_MAX || job.n > AL_JOB_ID_BYTES_MAX) { /* no such key, nor room for it */
-        *ret = NULL;
-        *ret_n = 0;
+    if (q->from > AL_FINDINGS_MAX || q->job.n > AL_JOB_ID_BYTES_MAX) { /* no such key, nor room */
+        *ret = (struct al_findings){NULL, 0};
         return AL_OK;
     }
-    const char *id = al_arena_strndup(a, job.p, job.n);
+    const char *id = al_arena_strndup(a, q->job.p, q->job.n);
     const char *prefix = id ? al_arena_printf(a, "%s/", id) : NULL;
     if (!prefix)
         return al_msg_no_memory(err);
-    struct al_str last = from ? key_of(after, id, from - 1) : (struct al_str){NULL, 0};
+    struct al_str last = q->from ? key_of(after, id, q->from - 1) : (struct al_str){NULL, 0};
     AL_TRY(c->opt.system->ops->scan_rows(c->opt.system, AL_TABLE_FINDING, SYSTEM_SPACE,
-                                         al_str_c(prefix), last, limit, a, &rows, &n, err));
+                                         al_str_c(prefix), last, q->limit, a, &rows, &n, err));
     struct al_finding *out = al_arena_array(a, n + 1, sizeof *out);
     if (!out)
         return al_msg_no_memory(err);
     for (size_t i = 0; i < n; i++)
         AL_TRY(decode(rows[i].value, &out[i], err));
-    *ret = out;
-    *ret_n = n;
+    *ret = (struct al_findings){out, n};
     return AL_OK;
 }
 

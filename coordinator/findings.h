@@ -27,12 +27,22 @@ AL_NODISCARD enum al_code al_findings_write(struct al_coordinator *c, const char
                                             uint64_t first, const struct al_finding *f, size_t n,
                                             struct al_err *err);
 
-/* Findings from number `from` on, at most limit; in the arena. None beyond AL_FINDINGS_MAX, and
- * none of a name that is too long for a job. */
-AL_NODISCARD enum al_code al_findings_read(struct al_coordinator *c, struct al_str job,
-                                           uint64_t from, uint32_t limit, struct al_arena *a,
-                                           struct al_finding **ret, size_t *ret_n,
-                                           struct al_err *err);
+/* Which findings: of a job, from number `from` on, at most limit. */
+struct al_findings_query {
+    struct al_str job;
+    uint64_t from;
+    uint32_t limit;
+};
+
+struct al_findings {
+    const struct al_finding *list;
+    size_t n;
+};
+
+/* In the arena. None beyond AL_FINDINGS_MAX, and none of a name that is too long for a job. */
+AL_NODISCARD enum al_code al_findings_read(struct al_coordinator *c,
+                                           const struct al_findings_query *q, struct al_arena *a,
+                                           struct al_findings *ret, struct al_err *err);
 
 /* Drop all of a job. */
 AL_NODISCARD enum al_code al_findings_erase(struct al_coordinator *c, const char *job,

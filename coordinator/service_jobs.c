@@ -241,8 +241,7 @@ AL_UNARY(al_serve_verify_findings)
         (const Airlore__V1__ListVerifyFindingsRequest *)req;
     struct al_arena *a = al_rpc_call_arena(call);
     struct al_job j;
-    struct al_finding *list = NULL;
-    size_t n = 0;
+    struct al_findings found = {.n = 0};
     uint64_t from = 0;
     uint32_t limit = 0;
     AL_TRY(get_job(c, call, m->job, a, &j, err));
@@ -250,18 +249,20 @@ AL_UNARY(al_serve_verify_findings)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_PAGE_TOKEN",
                          "page token: not one that this server gave");
     AL_TRY(al_page_size(m->page_size, FINDINGS_DEFAULT, LIST_MAX, &limit, err));
-    AL_TRY(al_findings_read(c, j.id, from, limit + 1, a, &list, &n, err));
+    const struct al_findings_query q = {.job = j.id, .from = from, .limit = limit + 1};
+    AL_TRY(al_findings_read(c, &q, a, &found, err));
     Airlore__V1__ListVerifyFindingsResponse *out =
         al_msg_new(a, &airlore__v1__list_verify_findings_response__descriptor);
-    if (!out || !(out->findings = al_msg_list(a, n)))
+    if (!out || !(out->findings = al_msg_list(a, found.n)))
         return al_msg_no_memory(err);
-    for (size_t i = 0; i < n && i < limit; i++) {
-        out->findings[out->n_findings] = msg_finding(c, a, &list[i]);
+    for (size_t i = 0; i < found.n && i < limit; i++) {
+        out->findings[out->n_findings] = msg_finding(c, a, &found.list[i]);
         if (!out->findings[out->n_findings++])
             return al_msg_no_memory(err);
     }
-    out->next_page_token = n > limit ? al_arena_printf(a, "%llu", (unsigned long long)from + limit)
-                                     : al_msg_str(a, AL_STR(""));
+    out->next_page_token = found.n > limit
+                               ? al_arena_printf(a, "%llu", (unsigned long long)from + limit)
+                               : al_msg_str(a, AL_STR(""));
     *ret_reply = &out->base;
     return out->next_page_token ? AL_OK : al_msg_no_memory(err);
 }

@@ -38,16 +38,17 @@ static enum al_code try_findings(struct al_str in, struct al_arena *a)
     static const struct al_shard_port_ops ops = {.scan_rows = scan_one};
     struct one_row shard = {.port = {&ops}};
     struct al_coordinator c = {.opt = {.system = &shard.port}};
-    struct al_finding *list = NULL;
-    size_t n = 0;
+    struct al_findings found = {.n = 0};
     struct al_reader r = al_reader_of(in);
     uint64_t from = al_reader_varint(&r);
     struct al_str job = al_reader_lenstr(&r);
     if (r.failed || (job.n && memchr(job.p, 0, job.n))) /* a text of a message has no such byte */
         return AL_OK;
     shard.value = al_reader_bytes(&r, (size_t)(r.end - r.p));
-    enum al_code code = al_findings_read(&c, job, from, 1, a, &list, &n, NULL);
-    AL_ASSERT(code != AL_OK || n == 0 || (n == 1 && list[0].message.n <= shard.value.n));
+    const struct al_findings_query q = {.job = job, .from = from, .limit = 1};
+    enum al_code code = al_findings_read(&c, &q, a, &found, NULL);
+    AL_ASSERT(code != AL_OK || found.n == 0 ||
+              (found.n == 1 && found.list[0].message.n <= shard.value.n));
     return code;
 }
 

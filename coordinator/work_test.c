@@ -161,7 +161,7 @@ static void test_findings_that_cannot_be_are_none(void **state)
                                        UINT64_MAX};
     struct core core;
     struct al_err err = {0};
-    struct al_finding *list = NULL;
+    struct al_findings found = {.n = 0};
     char longest[AL_JOB_ID_BYTES_MAX + 1];
     char longer[4 * AL_JOB_ID_BYTES_MAX];
     core_open(&core, 1);
@@ -172,19 +172,17 @@ static void test_findings_that_cannot_be_are_none(void **state)
     const struct al_finding f[3] = {{.message = AL_STR("one")}, {.message = AL_STR("two")}, {0}};
     AL_CHECK_OK(al_findings_write(&c, longest, 0, f, 3, &err), err);
     for (size_t i = 0; i < AL_ARRAY_LEN(numbers); i++) {
-        size_t n = 77;
-        AL_CHECK_OK(
-            al_findings_read(&c, al_str_c(longest), numbers[i], 10, &core.arena, &list, &n, &err),
-            err);
-        assert_int_equal(n, 0);
+        struct al_findings_query q = {al_str_c(longest), numbers[i], 10};
+        found.n = 77;
+        AL_CHECK_OK(al_findings_read(&c, &q, &core.arena, &found, &err), err);
+        assert_int_equal(found.n, 0);
     }
-    size_t n = 77;
-    AL_CHECK_OK(al_findings_read(&c, al_str_c(longest), 1, 10, &core.arena, &list, &n, &err), err);
-    assert_true(n == 2 && al_str_is(list[0].message, "two"));
-    AL_CHECK_OK(al_findings_read(&c, (struct al_str){longer, sizeof longer}, 1, 10, &core.arena,
-                                 &list, &n, &err),
-                err);
-    assert_int_equal(n, 0);
+    struct al_findings_query q = {al_str_c(longest), 1, 10};
+    AL_CHECK_OK(al_findings_read(&c, &q, &core.arena, &found, &err), err);
+    assert_true(found.n == 2 && al_str_is(found.list[0].message, "two"));
+    q.job = (struct al_str){longer, sizeof longer};
+    AL_CHECK_OK(al_findings_read(&c, &q, &core.arena, &found, &err), err);
+    assert_int_equal(found.n, 0);
     core_close(&core);
 }
 
