@@ -117,6 +117,8 @@ static enum al_code unary(struct service *s, const char *key, struct al_rpc_requ
     r->n_headers = 1;
     s->err = (struct al_err){0};
     enum al_code code = al_rpc_unary(s->channel, r, &s->arena, &reply, &s->err);
+    r->headers = NULL;
+    r->n_headers = 0;
     void *out = code == AL_OK ? reply : NULL;
     memcpy(ret, &out, sizeof out);
     return code;
