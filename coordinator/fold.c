@@ -106,6 +106,18 @@ static bool is_copy(const struct al_doc *a, const struct al_doc *b)
            memcmp(a->content_hash, b->content_hash, sizeof a->content_hash) == 0;
 }
 
+static bool both_and_other(struct al_str a, struct al_str b)
+{
+    return a.n && b.n && !al_str_eq(a, b);
+}
+
+/* Two versions of one thing: each says which one, its own or Airflow's. */
+static bool are_versions(const struct al_doc *a, const struct al_doc *b)
+{
+    return both_and_other(a->version, b->version) ||
+           both_and_other(meta_of(a, "airflow"), meta_of(b, "airflow"));
+}
+
 static enum al_code body_of(const struct al_fold *f, const struct al_doc *d, struct al_arena *a,
                             struct al_str *ret, struct al_err *err)
 {
@@ -141,7 +153,7 @@ static enum al_code is_same(const struct al_fold *f, const struct al_hit *x, con
     *ret = false;
     if (f->q->all_chunks && x->chunk != y->chunk)
         return AL_OK;
-    if (x->doc->space == y->doc->space && al_str_eq(x->doc->id, y->doc->id))
+    if (x->doc->space == y->doc->space && !are_versions(x->doc, y->doc))
         return AL_OK;
     *ret = is_copy(x->doc, y->doc);
     struct al_str a = meta_of(x->doc, AL_SKETCH_KEY);

@@ -1,10 +1,10 @@
 /* fold.h - near-duplicates among hits shown once, ties put in order, age said.
  *
- * Two hits are the same for the reader when their content is equal, in two spaces, or when their
- * texts fold (airlore/sketch.h). Of those the one is shown that lies nearest (narrowest
- * visibility), then the one for the version asked for, then the newer one by version or date, then
- * the better ranked one; the others are listed under it. Documents stored without a sketch fold by
- * equal content only.
+ * Two hits are the same for the reader when they lie in two spaces, or tell two versions, and their
+ * content is equal or their texts fold (airlore/sketch.h); what one owner keeps twice stays two. Of
+ * those the one is shown that lies nearest (narrowest visibility), then the one for the version
+ * asked for, then the newer one by version or date, then the better ranked one; the others are
+ * listed under it. Documents stored without a sketch fold by equal content only.
  *
  * Thread: any thread; one struct al_fold for each call.
  */

@@ -119,6 +119,23 @@ static void test_look_alikes_stay_apart(void **state)
     core_close(&c);
 }
 
+/* What one owner keeps twice stays two, unless each says which version it is. */
+static void test_one_owner_keeps_things_apart(void **state)
+{
+    (void)state;
+    struct core c;
+    core_open(&c, 2);
+    put(&c, SPACE_TEAM, "one", "", "", page(&c, "web server", "30", ""));
+    put(&c, SPACE_TEAM, "two", "", "", page(&c, "web server", "30", ""));
+    put(&c, SPACE_TEAM, "three", ">=3", "", page(&c, "web server", "30", ""));
+    struct al_query_result r = search(&c, "web server does not answer restart");
+    assert_int_equal(r.n_hits, 3);
+    put(&c, SPACE_TEAM, "four", "<3", "", page(&c, "web server", "30", ""));
+    r = search(&c, "web server does not answer restart");
+    assert_int_equal(r.n_hits, 3);
+    core_close(&c);
+}
+
 static void test_the_version_asked_for_and_the_newer_one_are_shown(void **state)
 {
     (void)state;
@@ -291,6 +308,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_near_duplicates_are_listed_under_the_nearest),
         cmocka_unit_test(test_look_alikes_stay_apart),
+        cmocka_unit_test(test_one_owner_keeps_things_apart),
         cmocka_unit_test(test_the_version_asked_for_and_the_newer_one_are_shown),
         cmocka_unit_test(test_ties_go_to_the_newer_one),
         cmocka_unit_test(test_contradiction),
