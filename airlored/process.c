@@ -1,5 +1,6 @@
 #include "process.h"
 
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,12 @@
 #include <unistd.h>
 
 #include "airlore/err.h"
+
+/* A block of this size is given back to the system when it is freed. Left alone, the allocator
+ * raises its bound with every large block that is freed, up to 32 MiB, and a few large documents
+ * leave hundreds of megabytes behind. */
+#define MMAP_BYTES (4 << 20)
+#define TRIM_BYTES (1 << 20) /* of each of many arenas */
 
 static const char *const single[] = {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"};
 
@@ -26,6 +33,8 @@ static bool set_environment(void)
 
 void al_process_prepare(char **argv)
 {
+    (void)mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
     if (set_environment()) {
         /* Threads made before main() would not have our signals blocked either. */
         char self[4096];
