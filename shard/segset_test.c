@@ -405,6 +405,55 @@ static void test_scores_of_other_spaces_are_not_given(void **state)
     al_segset_destroy(g);
 }
 
+/* A disk on which, as soon as a file is looked at, all segments are merged and their files deleted.
+ */
+static struct al_segset *merged_meanwhile;
+
+static enum al_code merging_size(struct al_disk *d, const char *path, uint64_t *ret,
+                                 struct al_err *err)
+{
+    struct al_segset *g = merged_meanwhile;
+    struct al_err e = {0};
+    (void)d;
+    merged_meanwhile = NULL;
+    if (g) {
+        fix_seal(&f, g, 0, 200);
+        AL_CHECK_OK(al_segset_sweep(g, &e), e);
+    }
+    return al_disk_system()->ops->size(al_disk_system(), path, ret, err);
+}
+
+static void test_a_file_that_was_merged_away_is_no_problem(void **state)
+{
+    (void)state;
+    struct al_disk_ops ops = *al_disk_system()->ops;
+    struct al_disk disk = {&ops};
+    struct al_segset_options opt = fix_options(&f);
+    struct al_buf problems;
+    struct al_err e = {0};
+    ops.size = merging_size;
+    opt.disk = &disk;
+    for (int deep = 0; deep < 2; deep++) {
+        struct al_segset *g = fix_create(&opt);
+        uint64_t checked = 0;
+        for (size_t i = 0; i < f.n_docs; i++)
+            fix_put(g, &f.docs[i]);
+        fix_seal(&f, g, 0, 100);
+        fix_seal(&f, g, 100, 200);
+        al_buf_init(&problems, NULL, 0);
+        merged_meanwhile = g;
+        AL_CHECK_OK(deep ? al_segset_scrub_files(g, &problems, &checked, &e)
+                         : al_segset_verify_files(g, &problems, &checked, &e),
+                    e);
+        assert_null(merged_meanwhile);
+        assert_int_equal(checked, 2);
+        if (problems.n)
+            fail_msg("%s", problems.p);
+        al_buf_fini(&problems);
+        al_segset_destroy(g);
+    }
+}
+
 static void test_verify_finds_what_differs(void **state)
 {
     (void)state;
@@ -580,6 +629,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bad_queries_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_explain_adds_up, setup, teardown),
         cmocka_unit_test_setup_teardown(test_scores_of_other_spaces_are_not_given, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_file_that_was_merged_away_is_no_problem, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_verify_finds_what_differs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sweep_keeps_what_is_used, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cancelled_build_leaves_nothing, setup, teardown),

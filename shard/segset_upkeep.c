@@ -358,6 +358,17 @@ static bool is_about_file(enum al_code scrubbed)
     return scrubbed != AL_OK && scrubbed != AL_RESOURCE_EXHAUSTED;
 }
 
+/* Not replaced while it was looked at: then its file may be gone already, and that is no damage. */
+static bool is_current(struct al_segset *g, const struct al_sealed *s)
+{
+    struct al_view *v = al_view_ref(g);
+    bool is = false;
+    for (size_t i = 0; i < v->n_sealed && !is; i++)
+        is = v->sealed[i] == s;
+    al_view_unref(v);
+    return is;
+}
+
 enum al_code al_segset_scrub_files(struct al_segset *g, struct al_buf *ret_problems,
                                    uint64_t *ret_checked, struct al_err *err)
 {
@@ -366,7 +377,9 @@ enum al_code al_segset_scrub_files(struct al_segset *g, struct al_buf *ret_probl
     for (size_t i = 0; end == AL_OK && i < v->n_sealed; i++) {
         struct al_err e = {0};
         enum al_code code = scrub_file(g, v->sealed[i], &e);
-        if (is_about_file(code)) {
+        if (is_about_file(code) && !is_current(g, v->sealed[i])) {
+            continue;
+        } else if (is_about_file(code)) {
             al_buf_printf(ret_problems, "file '%s': %s\n", v->sealed[i]->name, e.msg);
         } else if (code != AL_OK) {
             end = code;
@@ -398,7 +411,7 @@ enum al_code al_segset_verify_files(struct al_segset *g, struct al_buf *ret_prob
     struct al_view *v = al_view_ref(g);
     for (size_t i = 0; i < v->n_sealed; i++) {
         struct al_err e = {0};
-        if (verify_file(g, v->sealed[i], &e) != AL_OK)
+        if (verify_file(g, v->sealed[i], &e) != AL_OK && is_current(g, v->sealed[i]))
             al_buf_printf(ret_problems, "file '%s': %s\n", v->sealed[i]->name, e.msg);
     }
     *ret_checked = v->n_sealed;
