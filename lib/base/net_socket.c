@@ -20,6 +20,9 @@ static enum al_code socket_resolve(struct al_net *n, const char *host, uint16_t 
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *list = NULL;
     int rc = getaddrinfo(host, text, &hints, &list);
+    /* loopback whatever the machine's files say (RFC 6761, 6.3): a bare root has no /etc/hosts */
+    if (rc != 0 && strcmp(host, "localhost") == 0)
+        rc = getaddrinfo("127.0.0.1", text, &hints, &list);
     if (rc != 0)
         return AL_FAIL_R(err, AL_INVALID_ARGUMENT, "BAD_ADDRESS", "address '%.80s:%u': %s", host,
                          (unsigned)port, gai_strerror(rc));
