@@ -139,8 +139,8 @@ static enum al_code reembed_shard(struct reembed *r, struct al_shard_port *s,
     return AL_OK;
 }
 
-static enum al_code all_spaces(struct al_coordinator *c, struct al_arena *a, uint32_t **ret,
-                               size_t *ret_n, struct al_err *err)
+enum al_code al_work_spaces(struct al_coordinator *c, struct al_arena *a, uint32_t **ret,
+                            size_t *ret_n, struct al_err *err)
 {
     struct al_team *teams;
     struct al_deployment *deployments;
@@ -179,7 +179,7 @@ static enum al_code run_reembed(void *ctx, struct al_job_run *run, struct al_str
     }
     al_arena_init(&keep, c->opt.mem, ARENA_LIMIT);
     al_arena_init(&a, c->opt.mem, ARENA_LIMIT);
-    enum al_code code = all_spaces(c, &keep, &spaces, &n, err);
+    enum al_code code = al_work_spaces(c, &keep, &spaces, &n, err);
     for (size_t i = 0; code == AL_OK && i < c->opt.router->n_shards; i++)
         code = reembed_shard(&r, al_work_shard(c, i), spaces, n, &a, err);
     al_arena_fini(&a);

@@ -26,6 +26,10 @@ AL_NODISCARD enum al_code al_work_args_parse(struct al_coordinator *c, struct al
 /* All data shards and the system shard, which is number n_shards. */
 struct al_shard_port *al_work_shard(const struct al_coordinator *c, size_t i);
 
+/* All spaces there are, ascending; in the arena. */
+AL_NODISCARD enum al_code al_work_spaces(struct al_coordinator *c, struct al_arena *a,
+                                         uint32_t **ret, size_t *ret_n, struct al_err *err);
+
 /* Maps the progress of one of n parts into that of the job; false: it is cancelled. */
 struct al_work_part {
     struct al_job_run *run;

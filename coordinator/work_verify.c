@@ -146,30 +146,6 @@ static enum al_code compare_vectors(const struct sampling *x, const struct al_do
     return AL_OK;
 }
 
-static enum al_code all_spaces(struct al_coordinator *c, struct al_arena *a, uint32_t **ret,
-                               size_t *ret_n, struct al_err *err)
-{
-    struct al_team *teams;
-    size_t n_teams;
-    struct al_deployment *deployments;
-    size_t n_deployments;
-    AL_TRY(al_directory_list_teams(c->directory, a, &teams, &n_teams, err));
-    AL_TRY(al_directory_list_deployments(c->directory, NULL, a, &deployments, &n_deployments, err));
-    uint32_t *out = al_arena_array(a, n_teams + n_deployments + 1, sizeof *out);
-    if (!out)
-        return al_msg_no_memory(err);
-    size_t n = 0;
-    out[n++] = AL_SPACE_COMMUNITY;
-    for (size_t i = 0; i < n_teams; i++)
-        out[n++] = teams[i].space;
-    for (size_t i = 0; i < n_deployments; i++)
-        out[n++] = deployments[i].space;
-    al_space_sort(out, n);
-    *ret = out;
-    *ret_n = n;
-    return AL_OK;
-}
-
 /* Every so manieth document, so that about SAMPLE_MAX are looked at. */
 static enum al_code sample(struct verify *v, struct al_shard_port *s, struct lines *out,
                            struct al_arena *keep, struct al_err *err)
@@ -183,7 +159,7 @@ static enum al_code sample(struct verify *v, struct al_shard_port *s, struct lin
     uint64_t seen = 0;
     s->ops->get_status(s, &st);
     uint64_t step = st.n_docs / SAMPLE_MAX + 1;
-    AL_TRY(all_spaces(v->c, keep, &spaces, &n_spaces, err));
+    AL_TRY(al_work_spaces(v->c, keep, &spaces, &n_spaces, err));
     struct al_arena a;
     al_arena_init(&a, v->c->opt.mem, ARENA_LIMIT);
     enum al_code code = AL_OK;
